@@ -1,0 +1,11 @@
+//! Floor 0: what every other module may rely on. Units, the clock, seeded random
+//! streams, the latency histogram and calibrated CPU work. No I/O beyond reading clocks.
+
+pub mod clock;
+pub mod histogram;
+pub mod random;
+pub mod units;
+pub mod work;
+
+pub use histogram::Histogram;
+pub use units::{Bytes, Nanos, Quantile, Rate};

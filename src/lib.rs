@@ -1,0 +1,9 @@
+//! brunt: load testing and chaos benchmarking, judged by measurement.
+
+pub mod base;
+pub mod cli;
+pub mod fault;
+pub mod plan;
+pub mod record;
+pub mod stack;
+pub mod target;

@@ -1,0 +1,77 @@
+//! Floor 3: target × profile × seed × host facts → a complete plan, which explains itself in words.
+//! After this nothing is defaulted, drawn or looked up: same inputs, same bytes.
+
+mod load;
+mod node;
+
+pub use load::{
+    Arrivals, Check, LoadPlan, PhasePlan, RegionPlan, RequestPlan, RoutePlan, ValueKind, ValuePlan,
+};
+pub use node::{LinkPlan, NodePlan, Peer};
+
+use crate::base::Nanos;
+use crate::fault::Fault;
+use serde::{Deserialize, Serialize};
+
+/// One run, complete. Serialised into the manifest.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    pub target: String,
+    pub profile: String,
+    pub seed: u64,
+    pub host: HostFacts,
+    pub servers: Vec<ServerPlan>,
+    pub nodes: Vec<NodePlan>,
+    pub links: Vec<LinkPlan>,
+    pub load: LoadPlan,
+    pub faults: Vec<Fault>,
+    /// The share of a phase's requests in time below which the steady state does not hold.
+    pub hypothesis_in_time: f64,
+    /// Whether the target is started by brunt; else it is only a URL.
+    pub is_bundled: bool,
+    /// Expected uncached CPU of one average request, over all roles; zero when not bundled.
+    pub cost_per_request: Nanos,
+    /// What the target's CPU should carry, by arithmetic, in requests per second; zero when unknown.
+    pub expected_capacity_per_s: f64,
+}
+
+/// What the plan takes from the machine; resolved once per command.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct HostFacts {
+    pub cores: u32,
+    /// Cores for brunt, the generator and the relays.
+    pub brunt_cpus: Vec<u32>,
+    /// Cores for the target.
+    pub stack_cpus: Vec<u32>,
+    /// Cores per unit.
+    pub unit_cores: f64,
+    /// Quota period.
+    pub period: Nanos,
+    /// Iterations of `base::work::burn` per millisecond of CPU.
+    pub iterations_per_ms: f64,
+    /// Second and third octet of this command's own loopback network, `127.a.b.0/24`.
+    pub network: (u8, u8),
+    /// Service port of every node; the admin port is the next one.
+    pub port: u16,
+    pub kernel: String,
+    /// `cgroup v1`, `cgroup v2`, `cgroup v2 (delegated)` or `stop-when-spent`.
+    pub quota_mechanism: String,
+    /// Longest stall that the quota was measured to cause at this period and one unit.
+    pub quota_stall: Nanos,
+}
+
+/// A server: a cgroup with a CPU share and one or more nodes, which dies as one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServerPlan {
+    /// Unique in the target: `app-1`.
+    pub name: String,
+    /// The `[server.GROUP]` it comes from.
+    pub group: String,
+    pub units: f64,
+    /// Cores: `units × unit_cores`.
+    pub cores: f64,
+    /// After an exit that no fault explains.
+    pub restart_after: Nanos,
+    /// Names of its nodes, in the order in which they are started.
+    pub nodes: Vec<String>,
+}

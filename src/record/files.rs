@@ -1,0 +1,114 @@
+//! The rows and documents that a record's folder holds, as values. `Recorder` writes them,
+//! `Record::open` reads them; analysis and reports see only these.
+
+use super::{Cause, Event, Ledger, Operation, Outcome, Tag};
+use crate::base::{Histogram, Nanos};
+use crate::plan::Plan;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Version of the record's layout; raised when a reader of the old one would be misled.
+pub const SCHEMA: u32 = 1;
+
+/// `manifest.json`: what was run, where. Written before the run starts; no host name, no absolute path.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    pub schema: u32,
+    pub brunt_version: String,
+    pub run_id: String,
+    pub plan: Plan,
+    /// Wall clock at the start of the run, nanoseconds since the Unix epoch.
+    pub started_wall_ns: u64,
+    /// `CLOCK_MONOTONIC` at the start of the run: instant 0 of every other time in the record.
+    pub started_monotonic_ns: u64,
+    pub workers: u32,
+    /// Reasons for doubt that were known before the start (another brunt running, stale faults).
+    pub doubts: Vec<String>,
+}
+
+/// One row of `series.csv`: an intended second, a phase and a request.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SeriesRow {
+    pub second: u32,
+    pub phase: String,
+    pub request: String,
+    pub planned: u64,
+    pub sent: u64,
+    pub ok: u64,
+    pub http_error: u64,
+    pub transport_error: u64,
+    pub timeout: u64,
+    pub unfinished: u64,
+    pub never_sent: u64,
+    pub in_time: u64,
+    pub retried: u64,
+    /// Over all requests, at the end of this second.
+    pub in_flight: u32,
+    /// Response times of what completed in this second; empty with too few samples.
+    pub p50_ns: Option<u64>,
+    pub p90_ns: Option<u64>,
+    pub p99_ns: Option<u64>,
+    pub max_ns: Option<u64>,
+}
+
+impl SeriesRow {
+    pub fn ledger(&self) -> Ledger {
+        Ledger {
+            planned: self.planned,
+            ok: self.ok,
+            http_error: self.http_error,
+            transport_error: self.transport_error,
+            timeout: self.timeout,
+            unfinished: self.unfinished,
+            never_sent: self.never_sent,
+        }
+    }
+}
+
+/// One row of `nodes.csv`: a second and a node. brunt itself is the node `brunt`, role `generator`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct NodeRow {
+    pub second: u32,
+    pub node: String,
+    pub server: String,
+    /// `app`, `balancer`, …; a database node's is `database/leader` or `database/replica`.
+    pub role: String,
+    /// Whether the process was alive at this sample.
+    pub alive: bool,
+    /// CPU used by the node's process in this second.
+    pub cpu_ns: u64,
+    /// CPU used, and time throttled, by the whole server in this second; the same on every node of
+    /// a server.
+    pub server_cpu_ns: u64,
+    pub server_throttled_ns: u64,
+    pub rss_bytes: u64,
+    pub threads: u32,
+    pub fds: u32,
+    /// Differences of the node's own counters in this second.
+    pub requests: u64,
+    pub cache_hits: u64,
+    pub cache_misses: u64,
+    /// Log entries that the node is behind the leader; empty where it has no meaning.
+    pub replication_lag: Option<u64>,
+}
+
+/// A whole record, read into memory (it is bounded: invariant 12).
+#[derive(Clone, Debug)]
+pub struct Record {
+    pub folder: PathBuf,
+    pub manifest: Manifest,
+    pub series: Vec<SeriesRow>,
+    pub nodes: Vec<NodeRow>,
+    pub events: Vec<Event>,
+    /// Merged over the run, by tag.
+    pub latency: BTreeMap<Tag, Histogram>,
+    /// `(outcome, cause, count)` over the whole run.
+    pub causes: Vec<(Outcome, Cause, u64)>,
+    /// Operations on checked keys, in the order in which they were written.
+    pub history: Vec<Operation>,
+    /// Whether the record was sealed; one that was not is readable up to where it ends.
+    pub is_sealed: bool,
+    /// When the load ended, since the start.
+    pub ended: Nanos,
+}

@@ -1,0 +1,231 @@
+//! What every node has, whatever its role: its plan, its event pipe, its counters, its admin side.
+//!
+//! A node has two sides. The *service* side runs on `plan.threads` threads and may be saturated.
+//! The *control* side (admin address, heartbeats, elections' timers where a role wants them there)
+//! has one thread of its own, so that a busy node is not mistaken for a dead one.
+
+use crate::base::clock;
+use crate::base::work;
+use crate::plan::NodePlan;
+use crate::record::{NodeEvent, NodeEventKind};
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::future::Future;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::os::fd::{FromRawFd, RawFd};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// The inherited pipe's number is in this variable; without it events go to stderr.
+pub const EVENTS_FD_VARIABLE: &str = "BRUNT_EVENTS_FD";
+
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    #[error("node {node} cannot listen on {address}: {cause}; is it in use? (`ss -ltnp` tells)")]
+    Listen { node: String, address: SocketAddr, cause: std::io::Error },
+    #[error("node {node}: {what}")]
+    Role { node: String, what: String },
+}
+
+/// A node's plan, events and counters; cheap to clone.
+#[derive(Clone)]
+pub struct Node {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    plan: NodePlan,
+    events: Mutex<Option<File>>,
+    counters: Mutex<BTreeMap<&'static str, Arc<AtomicU64>>>,
+    is_healthy: AtomicBool,
+}
+
+impl Node {
+    /// Takes over the inherited event pipe. Call once per process.
+    pub fn new(plan: NodePlan) -> Self {
+        let events = std::env::var(EVENTS_FD_VARIABLE)
+            .ok()
+            .and_then(|text| text.parse::<RawFd>().ok())
+            .filter(|fd| *fd > 2)
+            // SAFETY: the keeper passed this descriptor for us alone, and this runs once.
+            .map(|fd| unsafe { File::from_raw_fd(fd) });
+        Node {
+            inner: Arc::new(Inner {
+                plan,
+                events: Mutex::new(events),
+                counters: Mutex::new(BTreeMap::new()),
+                is_healthy: AtomicBool::new(true),
+            }),
+        }
+    }
+
+    pub fn plan(&self) -> &NodePlan {
+        &self.inner.plan
+    }
+
+    /// Writes an event, stamped now. A closed pipe is not an error: brunt is gone, so is its keeper.
+    pub fn emit(&self, what: NodeEventKind) {
+        let event = NodeEvent { at_ns: clock::now().0, what };
+        let mut line = serde_json::to_vec(&event).expect("an event is plain data");
+        line.push(b'\n');
+        match self.inner.events.lock().expect("no panic while writing a line").as_mut() {
+            Some(pipe) => drop(pipe.write_all(&line)),
+            None => drop(std::io::stderr().write_all(&line)),
+        }
+    }
+
+    /// The counter of this name, made on first use; shown under `/counters`.
+    pub fn counter(&self, name: &'static str) -> Counter {
+        let mut all = self.inner.counters.lock().expect("no panic while looking up a counter");
+        Counter(all.entry(name).or_default().clone())
+    }
+
+    /// What `/healthz` answers: 200 or 503.
+    pub fn set_healthy(&self, is_healthy: bool) {
+        self.inner.is_healthy.store(is_healthy, Ordering::Relaxed);
+    }
+
+    /// Burns this much calibrated CPU on the calling thread.
+    pub fn burn(&self, cost: crate::base::Nanos) {
+        work::burn((cost.as_millis_f64() * self.inner.plan.iterations_per_ms) as u64);
+    }
+
+    fn counters_json(&self) -> Bytes {
+        let all = self.inner.counters.lock().expect("no panic while looking up a counter");
+        let values: BTreeMap<_, _> =
+            all.iter().map(|(name, value)| (*name, value.load(Ordering::Relaxed))).collect();
+        serde_json::to_vec(&values).expect("counters are plain data").into()
+    }
+}
+
+/// A number that a node shows; relaxed, for people and samplers.
+#[derive(Clone)]
+pub struct Counter(Arc<AtomicU64>);
+
+impl Counter {
+    #[inline]
+    pub fn add(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// For gauges.
+    #[inline]
+    pub fn set(&self, n: u64) {
+        self.0.store(n, Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub fn subtract(&self, n: u64) {
+        self.0.fetch_sub(n, Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+pub type AdminFuture = Pin<Box<dyn Future<Output = Option<Response<Full<Bytes>>>> + Send>>;
+/// A role's own admin pages; `None` means "not mine".
+pub type AdminPages = Arc<dyn Fn(Request<Incoming>) -> AdminFuture + Send + Sync>;
+
+/// No admin pages besides the common ones.
+pub fn no_pages() -> AdminPages {
+    Arc::new(|_| Box::pin(async { None }))
+}
+
+/// Serves the admin address until the process ends: `/healthz`, `/counters`, `/faults` and the
+/// role's own pages. Run it on the control side.
+///
+/// # Errors
+/// When the admin address cannot be listened on.
+pub async fn serve_admin(node: Node, pages: AdminPages) -> Result<(), NodeError> {
+    let address = node.plan().admin;
+    let listener = super::http::listen(&node, address)?;
+    super::http::serve(listener, move |request| {
+        let node = node.clone();
+        let pages = pages.clone();
+        async move {
+            match request.uri().path() {
+                "/healthz" => health(&node),
+                "/counters" => json(StatusCode::OK, node.counters_json()),
+                // Faults inside a node (errors, delays) are not built yet: the list is empty.
+                "/faults" => json(StatusCode::OK, Bytes::from_static(b"[]")),
+                _ => match pages(request).await {
+                    Some(response) => response,
+                    None => text(StatusCode::NOT_FOUND, "no such admin page\n"),
+                },
+            }
+        }
+    })
+    .await;
+    Ok(())
+}
+
+/// The answer to `/healthz`.
+pub fn health(node: &Node) -> Response<Full<Bytes>> {
+    match node.inner.is_healthy.load(Ordering::Relaxed) {
+        true => text(StatusCode::OK, "ok\n"),
+        false => text(StatusCode::SERVICE_UNAVAILABLE, "not healthy\n"),
+    }
+}
+
+pub fn text(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from_static(body.as_bytes())));
+    *response.status_mut() = status;
+    response
+}
+
+pub fn json(status: StatusCode, body: Bytes) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body));
+    *response.status_mut() = status;
+    let kind = http::HeaderValue::from_static("application/json");
+    response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
+    response
+}
+
+/// Runs the control future on a thread of its own and the service future on `plan.threads`
+/// threads. Returns when either ends; a node's service does not end unless it fails.
+///
+/// # Errors
+/// The first error of the two.
+pub fn run_sides<S, C>(node: &Node, service: S, control: C) -> Result<(), NodeError>
+where
+    S: Future<Output = Result<(), NodeError>> + Send + 'static,
+    C: Future<Output = Result<(), NodeError>> + Send + 'static,
+{
+    let (done, first) = std::sync::mpsc::channel();
+    let control_done = done.clone();
+    std::thread::Builder::new()
+        .name("control".into())
+        .spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime needs only an epoll descriptor");
+            let _ = control_done.send(runtime.block_on(control));
+        })
+        .expect("a node may start its control thread");
+    let threads = node.plan().threads.max(1) as usize;
+    std::thread::Builder::new()
+        .name("service".into())
+        .spawn(move || {
+            let runtime = match threads {
+                1 => tokio::runtime::Builder::new_current_thread().enable_all().build(),
+                n => tokio::runtime::Builder::new_multi_thread()
+                    .worker_threads(n)
+                    .enable_all()
+                    .build(),
+            }
+            .expect("a runtime needs only an epoll descriptor");
+            let _ = done.send(runtime.block_on(service));
+        })
+        .expect("a node may start its service thread");
+    first.recv().expect("both threads send before they end")
+}
