@@ -147,10 +147,12 @@ pub fn parse_duration(text: &str) -> Result<Nanos, String> {
             "h" => Some(3600e9),
             _ => None,
         };
-        if let (Some(scale), Ok(value)) = (scale, text[..split].trim().parse::<f64>()) {
-            if value.is_finite() && value >= 0.0 && value * scale < 1e18 {
-                return Ok(Nanos((value * scale).round() as u64));
-            }
+        if let (Some(scale), Ok(value)) = (scale, text[..split].trim().parse::<f64>())
+            && value.is_finite()
+            && value >= 0.0
+            && value * scale < 1e18
+        {
+            return Ok(Nanos((value * scale).round() as u64));
         }
     }
     humantime::parse_duration(text)

@@ -96,8 +96,10 @@ pub enum CallError {
 /// accepts connections and acknowledges data.
 #[derive(Clone, Default)]
 pub struct Client {
-    idle: Arc<Mutex<HashMap<SocketAddr, Vec<SendRequest<Full<Bytes>>>>>>,
+    idle: Arc<Mutex<HashMap<SocketAddr, Vec<Sender>>>>,
 }
+
+type Sender = SendRequest<Full<Bytes>>;
 
 impl Client {
     pub fn new() -> Self {
@@ -152,7 +154,7 @@ impl Client {
 
     /// A pooled connection that is still open. One whose last answer was only just read needs a
     /// moment to become ready, so it is waited for rather than thrown away.
-    async fn take_idle(&self, address: SocketAddr) -> Option<SendRequest<Full<Bytes>>> {
+    async fn take_idle(&self, address: SocketAddr) -> Option<Sender> {
         loop {
             let popped = {
                 let mut idle = self.idle.lock().expect("no panic while holding the pool");
@@ -165,7 +167,7 @@ impl Client {
         }
     }
 
-    fn give_back(&self, address: SocketAddr, sender: SendRequest<Full<Bytes>>) {
+    fn give_back(&self, address: SocketAddr, sender: Sender) {
         if sender.is_closed() {
             return;
         }
@@ -177,7 +179,7 @@ impl Client {
     }
 }
 
-async fn connect(address: SocketAddr) -> Result<SendRequest<Full<Bytes>>, CallError> {
+async fn connect(address: SocketAddr) -> Result<Sender, CallError> {
     let stream = TcpStream::connect(address).await.map_err(CallError::Connect)?;
     let _ = stream.set_nodelay(true);
     let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
