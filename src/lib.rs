@@ -4,6 +4,7 @@ pub mod base;
 pub mod cli;
 pub mod fault;
 pub mod plan;
+pub mod profile;
 pub mod record;
 pub mod stack;
 pub mod target;

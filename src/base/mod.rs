@@ -2,7 +2,9 @@
 //! streams, the latency histogram and calibrated CPU work. No I/O beyond reading clocks.
 
 pub mod clock;
+pub mod document;
 pub mod histogram;
+pub mod library;
 pub mod random;
 pub mod units;
 pub mod work;

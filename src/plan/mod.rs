@@ -1,9 +1,14 @@
 //! Floor 3: target × profile × seed × host facts → a complete plan, which explains itself in words.
 //! After this nothing is defaulted, drawn or looked up: same inputs, same bytes.
 
+mod compile;
+mod explain;
 mod load;
 mod node;
+mod topology;
 
+pub use compile::{PlanError, compile, cost_per_request};
+pub use explain::explain;
 pub use load::{
     Arrivals, Check, LoadPlan, PhasePlan, RegionPlan, RequestPlan, RoutePlan, ValueKind, ValuePlan,
 };

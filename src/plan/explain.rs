@@ -1,0 +1,186 @@
+//! A plan in words and totals, for `brunt explain` and for whoever wants to know before it fires.
+
+use super::{Arrivals, LoadPlan, Plan, RoutePlan};
+use crate::base::Nanos;
+use std::fmt::Write;
+
+/// The plan in words. Nothing here is looked up: the same plan gives the same text.
+pub fn explain(plan: &Plan) -> String {
+    let mut out = String::new();
+    let w = &mut out;
+    let _ = writeln!(w, "{} under {}, seed {}", plan.target, plan.profile, plan.seed);
+    target(w, plan);
+    load(w, plan);
+    faults(w, plan);
+    out
+}
+
+fn target(w: &mut String, plan: &Plan) {
+    if !plan.is_bundled {
+        let _ = writeln!(w, "\nthe target is not started by brunt; it is loaded where it is");
+        return;
+    }
+    let cores: f64 = plan.servers.iter().map(|s| s.cores).sum();
+    let _ = writeln!(
+        w,
+        "\n{} servers, {cores:.2} cores in all ({} per unit, in periods of {}; {})",
+        plan.servers.len(),
+        cores_text(plan.host.unit_cores),
+        plan.host.period,
+        plan.host.quota_mechanism,
+    );
+    for server in &plan.servers {
+        let nodes = server.nodes.join(", ");
+        let _ = writeln!(w, "  {:<12} {:>5} units  {nodes}", server.name, server.units);
+    }
+    let _ = writeln!(
+        w,
+        "an average request costs {} of CPU uncached; by arithmetic they carry {:.0}/s",
+        plan.cost_per_request, plan.expected_capacity_per_s
+    );
+}
+
+fn cores_text(cores: f64) -> String {
+    format!("{cores:.3} core")
+}
+
+fn load(w: &mut String, plan: &Plan) {
+    let load = &plan.load;
+    let kind = match load.arrivals {
+        Arrivals::Poisson => "open loop, Poisson arrivals".to_string(),
+        Arrivals::Constant => "open loop, equal gaps".to_string(),
+        Arrivals::Closed { connections, think } => {
+            format!("closed loop of {connections} connections, think time {think}")
+        }
+    };
+    let _ =
+        writeln!(w, "\n{kind}; in time within {}, given up after {}", load.in_time, load.timeout);
+    for phase in &load.phases {
+        let rate = match phase.rate_from == phase.rate_to {
+            true => format!("{:.0}/s", phase.rate_to),
+            false => format!("{:.0}/s to {:.0}/s", phase.rate_from, phase.rate_to),
+        };
+        let note = if phase.measured { "" } else { "  not measured" };
+        let _ = writeln!(
+            w,
+            "  {:>5} s to {:>5} s  {:<12} {rate}{note}",
+            seconds(phase.start),
+            seconds(phase.end),
+            phase.name
+        );
+    }
+    let _ = writeln!(w, "about {:.0} requests in all:", planned(load));
+    let weights: f64 = load.requests.iter().map(|r| r.weight).sum();
+    for request in &load.requests {
+        let share = 100.0 * request.weight / weights;
+        let route = match load.regions.first().and_then(|r| r.routes.get(request.route)) {
+            Some(RoutePlan::Directory { .. }) => "  from the nearest edge",
+            _ => "",
+        };
+        let _ = writeln!(
+            w,
+            "  {share:>4.0} %  {:<8} {} {}{route}",
+            request.name, request.method, request.path
+        );
+    }
+}
+
+/// Expected number of requests: the integral of the rate.
+fn planned(load: &LoadPlan) -> f64 {
+    load.phases
+        .iter()
+        .map(|p| (p.rate_from + p.rate_to) / 2.0 * (p.end - p.start).as_secs_f64())
+        .sum()
+}
+
+fn faults(w: &mut String, plan: &Plan) {
+    if plan.faults.is_empty() {
+        let _ = writeln!(w, "\nno faults");
+        return;
+    }
+    let _ = writeln!(w, "\nfaults");
+    for fault in &plan.faults {
+        let _ = writeln!(
+            w,
+            "  {:>6} s  {:<12} {} on {}, healed after {}",
+            seconds(fault.at),
+            fault.name,
+            fault.kind.name(),
+            fault.on,
+            fault.lasts
+        );
+    }
+}
+
+fn seconds(at: Nanos) -> String {
+    let text = format!("{:.2}", at.as_secs_f64());
+    text.trim_end_matches('0').trim_end_matches('.').to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::base::Nanos;
+    use crate::plan::{HostFacts, compile};
+
+    fn facts() -> HostFacts {
+        HostFacts {
+            cores: 2,
+            brunt_cpus: vec![0],
+            stack_cpus: vec![1],
+            unit_cores: 0.1,
+            period: Nanos::from_millis(20),
+            iterations_per_ms: 1000.0,
+            network: (77, 1),
+            port: 18080,
+            kernel: "test".into(),
+            quota_mechanism: "cgroup v1".into(),
+            quota_stall: Nanos::ZERO,
+        }
+    }
+
+    #[test]
+    fn the_default_comparison_has_the_worked_figures() {
+        let profile = crate::profile::load("campaign").unwrap();
+        let mut plans = Vec::new();
+        for (name, capacity, servers) in
+            [("garage", 113.0, 1), ("vertical", 508.0, 1), ("horizontal", 364.0, 11)]
+        {
+            let target = crate::target::load(name).unwrap();
+            let plan = compile(&target, &profile, 1, &facts()).unwrap();
+            assert_eq!(plan.servers.len(), servers);
+            assert!((plan.expected_capacity_per_s - capacity).abs() < 1.0, "{name}");
+            assert!((plan.cost_per_request.as_millis_f64() - 1.77).abs() < 0.005);
+            assert_eq!(plan, compile(&target, &profile, 1, &facts()).unwrap());
+            plans.push(plan);
+        }
+        let phases = |i: usize| &plans[i].load.phases;
+        assert_eq!(phases(0), phases(1));
+        assert_eq!(phases(0), phases(2));
+        let text = super::explain(&plans[2]);
+        assert!(text.contains("11 servers, 0.90 cores in all"), "{text}");
+        assert!(text.contains("power-off on server:app-1"), "{text}");
+    }
+
+    #[test]
+    fn a_far_region_is_relayed_and_a_near_one_is_direct() {
+        let profile = crate::profile::load("campaign").unwrap();
+        let target = crate::target::load("horizontal").unwrap();
+        let plan = compile(&target, &profile, 1, &facts()).unwrap();
+        let link = |from: &str, to: &str| {
+            plan.links.iter().find(|l| l.from == from && l.to == to).unwrap().clone()
+        };
+        assert!(!link("visitors:eu", "balancer-1").is_relayed());
+        assert!(link("visitors:us", "balancer-1").is_relayed());
+        assert!(!link("visitors:us", "cdn-2").is_relayed());
+        assert_eq!(link("visitors:us", "cdn-1").round_trip, Nanos::from_millis(60));
+    }
+
+    #[test]
+    fn a_fault_on_what_is_not_there_is_refused_by_name() {
+        let mut profile = crate::profile::load("campaign").unwrap();
+        profile.fault[0].on = "server:cache-1".parse().unwrap();
+        let target = crate::target::load("garage").unwrap();
+        let error = compile(&target, &profile, 1, &facts()).unwrap_err().to_string();
+        assert!(error.contains("fault.lose-server.on") && error.contains("cache-1"), "{error}");
+    }
+}

@@ -1,0 +1,20 @@
+//! The profiles inside the binary.
+
+use crate::base::library::{Library, LibraryError};
+
+const PROFILES: Library = Library {
+    what: "profile",
+    folder: "profiles",
+    bundled: &[
+        ("campaign", include_str!("../../profiles/campaign.toml")),
+        ("smoke", include_str!("../../profiles/smoke.toml")),
+    ],
+};
+
+pub(super) fn find(name: &str) -> Result<(String, String), LibraryError> {
+    PROFILES.find(name)
+}
+
+pub(super) fn names() -> Vec<String> {
+    PROFILES.names()
+}

@@ -1,0 +1,76 @@
+//! Floor 2: reads and checks a profile's TOML: a named situation of phases, requests and faults.
+
+mod bundled;
+mod file;
+mod rate;
+
+pub use file::{
+    ArrivalKind, CheckSpec, Distance, Phase, Profile, ProfileError, ProfileFault, Region, Request,
+    Steady, ValueSpec,
+};
+pub use rate::RelativeRate;
+
+use crate::base::document;
+use std::path::Path;
+
+/// Finds a profile by the name of a bundled one, of a file in `profiles/`, or by a path; with
+/// inline variants: `campaign[in_time=500ms]`.
+///
+/// # Errors
+/// Unknown (lists what exists), malformed, or impossible.
+pub fn load(named: &str) -> Result<Profile, ProfileError> {
+    let (name, overrides) = document::split_variant(named).map_err(ProfileError::Variant)?;
+    let (file, text) = bundled::find(&name)?;
+    let mut profile: Profile =
+        document::read(&file, &text, &overrides).map_err(ProfileError::Document)?;
+    let stem = Path::new(&name)
+        .file_stem()
+        .map_or_else(|| name.clone(), |s| s.to_string_lossy().into_owned());
+    profile.name = match overrides.is_empty() {
+        true => stem,
+        false => named.replacen(&name, &stem, 1),
+    };
+    profile.check(&file)?;
+    Ok(profile)
+}
+
+/// Names of every profile that can be named without a path.
+pub fn names() -> Vec<String> {
+    bundled::names()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_bundled_profiles_and_targets_are_sound() {
+        for name in super::names() {
+            super::load(&name).unwrap();
+        }
+        for name in crate::target::names() {
+            crate::target::load(&name).unwrap();
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_lists_what_exists() {
+        let error = super::load("campain").unwrap_err().to_string();
+        assert!(error.contains("campaign, smoke") && error.contains("did you mean"), "{error}");
+        let error = crate::target::load("horizontl").unwrap_err().to_string();
+        assert!(error.contains("garage") && error.contains("did you mean `horizontal`"), "{error}");
+    }
+
+    #[test]
+    fn impossible_targets_are_refused_by_key() {
+        for (variant, part) in [
+            ("horizontal[server.database.count=2]", "two databases cannot form a majority"),
+            ("horizontal[server.app.units=0]", "server.app.units"),
+            ("garage[public.entry=[\"balancer\"]]", "public.entry"),
+            ("horizontal[balancer.algoritm=round-robin]", "did you mean `algorithm`"),
+        ] {
+            let error = crate::target::load(variant).unwrap_err().to_string();
+            assert!(error.contains(part), "{variant}: {error}");
+        }
+        let variant = crate::target::load("horizontal[balancer.algorithm=round-robin]").unwrap();
+        assert_eq!(variant.name, "horizontal[balancer.algorithm=round-robin]");
+    }
+}
