@@ -1,0 +1,49 @@
+//! Floor 2: reads and checks a target's TOML; resolved values out.
+
+mod bundled;
+mod file;
+mod settings;
+
+pub use file::{Public, ServerGroup, Target, TargetError, TargetLink, TargetNode};
+pub use settings::{
+    Algorithm, AppSettings, BalancerSettings, CacheSettings, CdnSettings, Costs, DatabaseSettings,
+    Durability, Reads, Role, Settings,
+};
+
+use crate::base::document::{self, DocumentError};
+use std::path::Path;
+
+/// Finds a target by the name of a bundled one, of a file in `targets/`, by a path, or by a URL;
+/// with inline variants: `horizontal[balancer.algorithm=round-robin]`.
+///
+/// # Errors
+/// Unknown (lists what exists), malformed, or impossible.
+pub fn load(named: &str) -> Result<Target, TargetError> {
+    if named.starts_with("http://") || named.starts_with("https://") {
+        return Target::from_url(named);
+    }
+    let (name, overrides) = document::split_variant(named).map_err(TargetError::Variant)?;
+    let (file, text) = bundled::find(&name)?;
+    let mut target: Target = document::read(&file, &text, &overrides)?;
+    target.name = match overrides.is_empty() {
+        true => stem(&name),
+        false => named.replacen(&name, &stem(&name), 1),
+    };
+    target.check(&file)?;
+    Ok(target)
+}
+
+fn stem(name: &str) -> String {
+    Path::new(name).file_stem().map_or_else(|| name.to_string(), |s| s.to_string_lossy().into())
+}
+
+/// Names of every target that can be named without a path.
+pub fn names() -> Vec<String> {
+    bundled::names()
+}
+
+impl From<DocumentError> for TargetError {
+    fn from(error: DocumentError) -> Self {
+        TargetError::Document(error)
+    }
+}
