@@ -1,9 +1,11 @@
 //! brunt: load testing and chaos benchmarking, judged by measurement.
 
 pub mod base;
+pub mod chaos;
 pub mod cli;
 pub mod fault;
 pub mod plan;
+pub mod probe;
 pub mod profile;
 pub mod record;
 pub mod stack;
