@@ -3,6 +3,7 @@
 pub mod base;
 pub mod cli;
 pub mod fault;
+pub mod fleet;
 pub mod host;
 pub mod plan;
 pub mod profile;
