@@ -16,6 +16,7 @@ pub use setup::RELAY;
 pub use state::{NodeState, NodeUsage};
 pub use watch::FleetEvent;
 
+use crate::host::Identity;
 use crate::host::heal::undo;
 use crate::host::journal::{Story, state_folder};
 use crate::host::usage;
@@ -154,6 +155,16 @@ impl Fleet {
     /// How CPU shares are kept in this run; one of the words of `HostFacts::quota_mechanism`.
     pub fn quota_mechanism(&self) -> &str {
         &self.mechanism
+    }
+
+    /// The keeper's process.
+    pub fn keeper(&self) -> Identity {
+        self.shared.client.keeper
+    }
+
+    /// The process of a node, while it runs.
+    pub fn process_of(&self, node: &str) -> Option<Identity> {
+        lock(&self.shared.state).nodes.get(node)?.process
     }
 
     /// Names of all nodes of the plan.
