@@ -4,6 +4,8 @@ pub mod base;
 pub mod chaos;
 pub mod cli;
 pub mod fault;
+pub mod fleet;
+pub mod host;
 pub mod plan;
 pub mod probe;
 pub mod profile;
