@@ -73,7 +73,7 @@ async fn connection(shard: Rc<Shard>, stream: TcpStream, client: SocketAddr) {
         async move { Ok::<_, Infallible>(answer.await) }
     });
     let mut http = http1::Builder::new();
-    http.half_close(false).max_buf_size(BUFFER_MAX);
+    http.half_close(false).max_buf_size(BUFFER_MAX).writev(false);
     {
         let mut serving = pin!(http.serve_connection(TokioIo::new(stream), service));
         poll_fn(|cx| {

@@ -106,6 +106,7 @@ impl Link {
         let _ = stream.set_nodelay(true);
         let (sender, driver) = Builder::new()
             .max_buf_size(BUFFER_MAX)
+            .writev(false)
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|_| None)?;

@@ -30,7 +30,7 @@ enum Lost {
 enum Retry {
     Never,
     Elsewhere,
-    /// The link was an old one: the member itself may be well.
+    /// The link was an old one: where there is no other, the same member may still do.
     Anywhere,
 }
 
@@ -84,7 +84,8 @@ async fn exchange(
     let (again, avoid, verdict) = match lost {
         Lost::Unsent(request) => (Some(*request), Some(member), UNREACHABLE),
         Lost::Sent { status, why, retry } => {
-            let avoid = (retry != Retry::Anywhere).then_some(member);
+            let is_alone = !has_other(shard, Some(member));
+            let avoid = (retry != Retry::Anywhere || !is_alone).then_some(member);
             (spare.filter(|_| retry != Retry::Never), avoid, (status, why))
         }
     };

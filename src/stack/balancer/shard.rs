@@ -84,6 +84,7 @@ pub struct Shard {
     chooser: RefCell<Chooser>,
     budget: RefCell<Budget>,
     queue: RefCell<Queue<Rc<Seat>>>,
+    #[expect(clippy::vec_box, reason = "links are moved once a request and are large")]
     idle: Vec<RefCell<Vec<Box<Link>>>>,
     under_way: Cell<u32>,
     is_dozing: Cell<bool>,
