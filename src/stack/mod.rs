@@ -8,8 +8,12 @@ pub mod balancer;
 pub mod cache;
 pub mod cdn;
 pub mod database;
+pub mod flight;
+pub mod heartbeat;
 pub mod http;
 pub mod node;
+pub mod relay;
+pub mod rotation;
 
 use crate::plan::NodePlan;
 use crate::target::Role;
