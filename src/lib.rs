@@ -3,8 +3,11 @@
 pub mod base;
 pub mod cli;
 pub mod fault;
+pub mod generator;
 pub mod plan;
 pub mod profile;
 pub mod record;
 pub mod stack;
 pub mod target;
+pub mod wire;
+pub mod workload;
