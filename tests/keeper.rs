@@ -288,9 +288,9 @@ fn a_node_that_dies_at_the_start_is_named_with_its_last_words() {
 }
 
 /// A spinning server uses its share, neither much more nor much less, and the rest is throttled.
-fn check_share(name: &str, without_cgroups: bool) {
+fn check_share(name: &str, script: &str, without_cgroups: bool) {
     let cores = 0.2;
-    let stage = stage(name, &plan(&[("s1", cores, &["a"])]), SPIN, without_cgroups);
+    let stage = stage(name, &plan(&[("s1", cores, &["a"])]), script, without_cgroups);
     let (before, began) = (stage.fleet.usage()[0].clone(), Instant::now());
     // A measurement takes its time; nothing is waited for.
     std::thread::sleep(Duration::from_millis(1_500));
@@ -311,12 +311,17 @@ fn check_share(name: &str, without_cgroups: bool) {
 
 #[test]
 fn a_spinning_server_keeps_to_its_quota() {
-    check_share("quota", false);
+    check_share("quota", SPIN, false);
 }
 
 #[test]
 fn a_spinning_server_keeps_to_its_budget_without_cgroups() {
-    check_share("budget", true);
+    check_share("budget", SPIN, true);
+}
+
+#[test]
+fn what_a_node_starts_is_in_the_budget_too() {
+    check_share("child", "setsid sh -c 'while :; do :; done' & wait", true);
 }
 
 #[test]

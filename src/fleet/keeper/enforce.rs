@@ -32,7 +32,7 @@ impl Keeper {
         for node in nodes().filter(|n| !is_left_alone(n)) {
             if let Some(running) = &node.running {
                 // A node that ends meanwhile is collected in this turn.
-                let _ = signal_all(&running.members(), signal);
+                let _ = signal_all(running.known(), signal);
             }
         }
     }

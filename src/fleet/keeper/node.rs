@@ -71,16 +71,21 @@ impl Running {
         ids.filter_map(|identity| Process::open(identity).ok())
     }
 
-    /// Remembers what it started, for [`Running::cpu`].
+    /// Remembers what it started, for [`Running::known`].
     pub fn look_for_descendants(&mut self) {
         self.descendants = self.below().collect();
     }
 
-    /// CPU of its process and of those of its descendants that are known and run.
-    pub fn cpu(&self) -> Nanos {
+    /// Its process and those of its descendants that are known and run.
+    pub fn known(&self) -> impl Iterator<Item = &Process> {
         let below = self.descendants.iter().filter(|p| !p.wait_exit(Duration::ZERO));
-        let all = std::iter::once(&self.held).chain(below);
-        all.filter_map(|p| process_cpu(p.identity.pid)).fold(Nanos::ZERO, |sum, cpu| sum + cpu)
+        std::iter::once(&self.held).chain(below)
+    }
+
+    pub fn cpu(&self) -> Nanos {
+        self.known()
+            .filter_map(|p| process_cpu(p.identity.pid))
+            .fold(Nanos::ZERO, |sum, cpu| sum + cpu)
     }
 
     /// How it ended, once it did. Ends what it left in its process group before its number is free.
@@ -150,7 +155,10 @@ fn how(status: ExitStatus) -> String {
 ///
 /// # Errors
 /// When one that lives refuses it.
-pub fn signal_all(members: &[Process], signal: Signal) -> io::Result<()> {
+pub fn signal_all<'a>(
+    members: impl IntoIterator<Item = &'a Process>,
+    signal: Signal,
+) -> io::Result<()> {
     for member in members {
         match member.signal(signal) {
             Err(e) if member.identity.is_alive() => return Err(e),
