@@ -6,7 +6,7 @@ use brunt::fleet::{Fleet, FleetEvent, NodeState, Options};
 use brunt::host::Identity;
 use brunt::host::cgroup::Cgroups;
 use brunt::host::process::{Process, boot_id};
-use brunt::plan::{Arrivals, HostFacts, LoadPlan, NodePlan, Plan, ServerPlan};
+use brunt::plan::{Arrivals, HostFacts, LinkPlan, LoadPlan, NodePlan, Plan, ServerPlan};
 use brunt::target::{Role, Settings};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -288,9 +288,9 @@ fn a_node_that_dies_at_the_start_is_named_with_its_last_words() {
 }
 
 /// A spinning server uses its share, neither much more nor much less, and the rest is throttled.
-fn check_share(name: &str, without_cgroups: bool) {
+fn check_share(name: &str, script: &str, without_cgroups: bool) {
     let cores = 0.2;
-    let stage = stage(name, &plan(&[("s1", cores, &["a"])]), SPIN, without_cgroups);
+    let stage = stage(name, &plan(&[("s1", cores, &["a"])]), script, without_cgroups);
     let (before, began) = (stage.fleet.usage()[0].clone(), Instant::now());
     // A measurement takes its time; nothing is waited for.
     std::thread::sleep(Duration::from_millis(1_500));
@@ -311,12 +311,17 @@ fn check_share(name: &str, without_cgroups: bool) {
 
 #[test]
 fn a_spinning_server_keeps_to_its_quota() {
-    check_share("quota", false);
+    check_share("quota", SPIN, false);
 }
 
 #[test]
 fn a_spinning_server_keeps_to_its_budget_without_cgroups() {
-    check_share("budget", true);
+    check_share("budget", SPIN, true);
+}
+
+#[test]
+fn what_a_node_starts_is_in_the_budget_too() {
+    check_share("child", "setsid sh -c 'while :; do :; done' & wait", true);
 }
 
 #[test]
@@ -335,6 +340,71 @@ fn nodes_die_with_the_keeper_and_brunt_undoes_the_rest() {
         assert!(stage.fleet.kill_node("a").is_err());
         stage.end();
     }
+}
+
+/// Not a test of its own: a node and a relay as the bundled ones will be, with their real plan,
+/// event pipe and admin side.
+#[test]
+#[ignore = "started by other tests"]
+fn helper_node() {
+    let told = std::io::read_to_string(std::io::stdin()).unwrap();
+    if let Ok(plan) = serde_json::from_str::<NodePlan>(&told) {
+        use brunt::stack::node;
+        let own = node::Node::new(plan);
+        own.emit(brunt::record::NodeEventKind::Ready);
+        own.emit(brunt::record::NodeEventKind::Leader { term: 7 });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(node::serve_admin(own, node::no_pages())).unwrap();
+    } else {
+        let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+        let dial = told["links"][0]["dial"].as_str().unwrap();
+        let listener = std::net::TcpListener::bind(dial).unwrap();
+        listener.incoming().for_each(drop);
+    }
+}
+
+#[test]
+fn a_target_of_twelve_is_ready_by_protocol_in_time() {
+    let names: Vec<String> = (0..12).map(|i| format!("n{i}")).collect();
+    let servers: Vec<(&str, f64, [&str; 1])> =
+        names.iter().map(|n| (n.as_str(), 0.2, [n.as_str()])).collect();
+    let servers: Vec<(&str, f64, &[&str])> =
+        servers.iter().map(|(n, c, nodes)| (*n, *c, nodes.as_slice())).collect();
+    let mut plan = plan(&servers);
+    let network = brunt::host::network::claim(17_300).unwrap();
+    for (i, node) in plan.nodes.iter_mut().enumerate() {
+        node.listen = (network.address(1 + i as u8), 17_300).into();
+        node.admin = (network.address(1 + i as u8), 17_301).into();
+    }
+    plan.links.push(LinkPlan {
+        from: "visitors:eu".into(),
+        to: "n0".into(),
+        dial: (network.address(200), 17_300).into(),
+        service: plan.nodes[0].listen,
+        round_trip: Nanos::from_millis(10),
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let run = run_id("twelve");
+    let mut options = options("", folder.path(), false);
+    let own = std::env::current_exe().unwrap();
+    let arguments = ["--exact", "helper_node", "--ignored", "--nocapture"].map(String::from);
+    options.stand_in = Some((own, arguments.into()));
+    options.asks_health = true;
+    let (sender, events) = channel();
+    let (work, logs) = (folder.path().join("work"), folder.path().join("logs"));
+    let began = Instant::now();
+    let fleet = Fleet::start_with(&plan, &run, &work, &logs, sender, options).unwrap();
+    eprintln!("12 nodes and a relay were ready after {:?}", began.elapsed());
+    assert_eq!(fleet.nodes().len(), 12);
+    assert!(std::net::TcpStream::connect(plan.links[0].dial).is_ok());
+    let ready = events.try_iter().filter(|e| matches!(e, FleetEvent::Ready { .. })).count();
+    assert_eq!(ready, 12);
+    assert!(within(|| fleet.leader().is_some()));
+    let began = Instant::now();
+    assert_eq!(fleet.usage().len(), 13);
+    eprintln!("usage took {:?}", began.elapsed());
+    assert_eq!(fleet.shutdown(), Vec::<String>::new());
+    assert_clean(&run, folder.path());
 }
 
 /// Not a test of its own: the brunt that the tests below kill. Runs a fleet until it is killed.
@@ -415,6 +485,30 @@ fn a_frozen_and_a_paused_server_end_with_a_killed_brunt() {
         brunt.kill().unwrap();
         brunt.wait().unwrap();
         assert!(within(|| is_clean(&run, folder.path())));
+    }
+}
+
+#[test]
+fn brunt_may_end_in_any_way() {
+    use rustix::process::Signal;
+    for (i, signal) in
+        [Signal::HUP, Signal::INT, Signal::TERM, Signal::ABORT].into_iter().enumerate()
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let run = run_id(&format!("ways-{i}"));
+        let mut brunt = helper(folder.path(), &run, i % 2 == 0);
+        assert!(within(|| folder.path().join("up").exists()), "the helper did not come up");
+        let keeper = std::fs::read_to_string(folder.path().join("keeper")).unwrap();
+        let keeper = Process::open(serde_json::from_str(&keeper).unwrap()).unwrap();
+        if signal != Signal::ABORT {
+            // What a terminal sends, the keeper survives.
+            keeper.signal(signal).unwrap();
+            assert_eq!(brunt::host::heal::marked(&run).len(), 6);
+        }
+        Process::of_child(brunt.id() as i32).unwrap().signal(signal).unwrap();
+        brunt.wait().unwrap();
+        assert!(within(|| is_clean(&run, folder.path())), "after {signal:?}");
+        assert!(keeper.wait_exit(BOUND));
     }
 }
 

@@ -68,7 +68,7 @@ mod tests {
         assert_eq!(facts.network, machine.network.network);
         assert_eq!(
             facts.quota_mechanism == "stop-when-spent",
-            machine.notes.len() > 0 && machine.notes.iter().any(|n| n.contains("no cgroup"))
+            machine.notes.iter().any(|n| n.contains("no cgroup"))
         );
     }
 }

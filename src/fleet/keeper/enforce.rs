@@ -1,14 +1,14 @@
 //! Keeps servers to their budgets where no cgroup does.
 
 use super::Keeper;
-use super::node::{Node, signal_all};
+use super::node::{Node, Running, signal_all};
 use crate::base::{Nanos, clock};
-use crate::host::budget::{Action, process_cpu};
+use crate::host::budget::Action;
 use rustix::process::Signal;
 
 impl Keeper {
     pub(super) fn enforce_budgets(&mut self) {
-        if self.servers.values().all(|s| s.budget.is_none()) {
+        if !self.has_budgets() {
             return;
         }
         let names: Vec<String> = self.servers.keys().cloned().collect();
@@ -20,8 +20,7 @@ impl Keeper {
     fn enforce(&mut self, name: &str) {
         let Some(server) = self.servers.get_mut(name) else { return };
         let nodes = || self.nodes.values().filter(|n| n.spec.server == name);
-        server.used_now = nodes().filter_map(used).fold(Nanos::ZERO, |sum, used| sum + used);
-        let used = server.used_before + server.used_now;
+        let used = server.account(nodes().map(used).fold(Nanos::ZERO, |sum, used| sum + used));
         let Some(budget) = &mut server.budget else { return };
         let signal = match budget.tick(clock::now(), used) {
             Action::Nothing => return,
@@ -33,13 +32,24 @@ impl Keeper {
         for node in nodes().filter(|n| !is_left_alone(n)) {
             if let Some(running) = &node.running {
                 // A node that ends meanwhile is collected in this turn.
-                let _ = signal_all(&running.members(), signal);
+                let _ = signal_all(running.known(), signal);
             }
         }
     }
+
+    /// Processes that nodes have started since the last look: rarely done, it reads all of /proc.
+    pub(super) fn look_for_descendants(&mut self) {
+        if self.has_budgets() {
+            let nodes = self.nodes.values_mut();
+            nodes.filter_map(|n| n.running.as_mut()).for_each(Running::look_for_descendants);
+        }
+    }
+
+    fn has_budgets(&self) -> bool {
+        self.servers.values().any(|s| s.budget.is_some())
+    }
 }
 
-/// CPU of the node and of what it started. Its own number cannot be reused before it is reaped.
-fn used(node: &Node) -> Option<Nanos> {
-    process_cpu(node.running.as_ref()?.identity().pid)
+fn used(node: &Node) -> Nanos {
+    node.running.as_ref().map_or(Nanos::ZERO, Running::cpu)
 }

@@ -241,8 +241,6 @@ impl Keeper {
     fn collect_exit(&mut self, name: &str) -> Option<String> {
         let node = self.nodes.get_mut(name)?;
         let running = node.running.as_mut()?;
-        let pid = running.identity().pid;
-        let used = crate::host::budget::process_cpu(pid);
         let how = running.reap()?;
         let at = clock::now();
         // The last words are in the pipes.
@@ -252,9 +250,7 @@ impl Keeper {
         node.running = None;
         node.is_paused = false;
         let is_expected = node.is_held;
-        let server = self.servers.get_mut(&node.spec.server)?;
-        server.used_before += used.unwrap_or_default();
-        server.used_now = server.used_now.saturating_sub(used.unwrap_or_default());
+        let server = self.servers.get(&node.spec.server)?;
         node.restart_at = (!is_expected).then(|| at + server.spec.restart_after);
         let line = |line| Tell::Line { node: name.into(), line };
         self.news.extend(lines.into_iter().map(line));
@@ -285,6 +281,7 @@ impl Keeper {
         if now >= self.housekeeping_at {
             self.housekeeping_at = now + poll::HOUSEKEEPING;
             self.reap_strays();
+            self.look_for_descendants();
         }
     }
 }

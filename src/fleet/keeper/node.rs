@@ -4,6 +4,7 @@ use super::log::Log;
 use super::spawn::Spawned;
 use crate::base::Nanos;
 use crate::fleet::protocol::NodeSpec;
+use crate::host::budget::process_cpu;
 use crate::host::process::{Identity, Process, Stat, descendants};
 use nix::sys::signal::{Signal as NixSignal, killpg};
 use nix::unistd::Pid;
@@ -12,6 +13,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitStatus};
+use std::time::Duration;
 
 /// A line of events that is longer is cut off.
 const EVENT_BYTES_MAX: usize = 64 << 10;
@@ -34,6 +36,8 @@ pub struct Running {
     pub output: Option<OwnedFd>,
     pub events: Option<OwnedFd>,
     partial: Vec<u8>,
+    /// What it started, when last looked for.
+    descendants: Vec<Process>,
 }
 
 impl Running {
@@ -47,7 +51,8 @@ impl Running {
             let _ = spawned.child.wait();
         })?;
         let (output, events) = (Some(spawned.output), Some(spawned.events));
-        Ok(Running { child: spawned.child, held, output, events, partial: Vec::new() })
+        let (partial, descendants) = (Vec::new(), Vec::new());
+        Ok(Running { child: spawned.child, held, output, events, partial, descendants })
     }
 
     pub fn identity(&self) -> Identity {
@@ -56,14 +61,36 @@ impl Running {
 
     /// The node's process and all that it started, each held.
     pub fn members(&self) -> Vec<Process> {
+        let own = Process::open(self.identity()).ok();
+        own.into_iter().chain(self.below()).collect()
+    }
+
+    fn below(&self) -> impl Iterator<Item = Process> {
         let below = descendants(self.identity().pid).into_iter();
         let ids = below.map(|s| Identity { pid: s.pid, start_time: s.start_time });
-        std::iter::once(self.identity()).chain(ids).filter_map(|i| Process::open(i).ok()).collect()
+        ids.filter_map(|identity| Process::open(identity).ok())
+    }
+
+    /// Remembers what it started, for [`Running::known`].
+    pub fn look_for_descendants(&mut self) {
+        self.descendants = self.below().collect();
+    }
+
+    /// Its process and those of its descendants that are known and run.
+    pub fn known(&self) -> impl Iterator<Item = &Process> {
+        let below = self.descendants.iter().filter(|p| !p.wait_exit(Duration::ZERO));
+        std::iter::once(&self.held).chain(below)
+    }
+
+    pub fn cpu(&self) -> Nanos {
+        self.known()
+            .filter_map(|p| process_cpu(p.identity.pid))
+            .fold(Nanos::ZERO, |sum, cpu| sum + cpu)
     }
 
     /// How it ended, once it did. Ends what it left in its process group before its number is free.
     pub fn reap(&mut self) -> Option<String> {
-        if !self.held.wait_exit(std::time::Duration::ZERO) {
+        if !self.held.wait_exit(Duration::ZERO) {
             return None;
         }
         let _ = killpg(Pid::from_raw(self.identity().pid), NixSignal::SIGKILL);
@@ -128,7 +155,10 @@ fn how(status: ExitStatus) -> String {
 ///
 /// # Errors
 /// When one that lives refuses it.
-pub fn signal_all(members: &[Process], signal: Signal) -> io::Result<()> {
+pub fn signal_all<'a>(
+    members: impl IntoIterator<Item = &'a Process>,
+    signal: Signal,
+) -> io::Result<()> {
     for member in members {
         match member.signal(signal) {
             Err(e) if member.identity.is_alive() => return Err(e),

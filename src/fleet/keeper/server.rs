@@ -15,10 +15,10 @@ pub struct Server {
     pub is_frozen: bool,
     /// Fewer cores than the stack's, while a fault takes them away.
     pub cpus: Option<Vec<u32>>,
-    /// CPU of processes that ended, so that the server's use never falls.
-    pub used_before: Nanos,
+    /// CPU of all its processes so far, ended ones too; it never falls.
+    used: Nanos,
     /// CPU of the running ones when last looked at.
-    pub used_now: Nanos,
+    used_last: Nanos,
     period: Nanos,
 }
 
@@ -34,8 +34,8 @@ impl Server {
             budget: None,
             is_frozen: false,
             cpus: None,
-            used_before: Nanos::ZERO,
-            used_now: Nanos::ZERO,
+            used: Nanos::ZERO,
+            used_last: Nanos::ZERO,
             period,
         };
         if server.spec.cores.is_some() {
@@ -69,14 +69,20 @@ impl Server {
         format!("budget {} us of {} us", quota.quota_us, quota.period_us)
     }
 
+    /// Takes note of what its running processes have used; that falls when one of them ends.
+    pub fn account(&mut self, of_running: Nanos) -> Nanos {
+        self.used += of_running.saturating_sub(self.used_last);
+        self.used_last = of_running;
+        self.used
+    }
+
     /// By the kernel's counters of the group, else by the keeper's own.
     pub fn cpu_use(&self) -> ServerUse {
         let counted = self.group.cpu_use();
-        let own = self.used_before + self.used_now;
         let stopped = self.budget.as_ref().map(|b| b.throttled(clock::now()));
         ServerUse {
             server: self.spec.name.clone(),
-            used: counted.map_or(own, |c| c.used),
+            used: counted.map_or(self.used, |c| c.used),
             throttled: stopped.or(counted.map(|c| c.throttled)).unwrap_or_default(),
         }
     }

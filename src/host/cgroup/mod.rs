@@ -183,6 +183,7 @@ fn trial() -> Quota {
 
 /// Makes a group, asks, removes it.
 fn try_in(base: &Path, ask: impl FnOnce(&Path) -> bool) -> bool {
+    sweep(base);
     static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
     let n = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     let leaf = base.join(format!("brunt-probe-{}-{n}", std::process::id()));
@@ -193,6 +194,19 @@ fn try_in(base: &Path, ask: impl FnOnce(&Path) -> bool) -> bool {
     // The trial's child was waited for, but its last reference may go a moment later.
     files::within(clear::BOUND, || std::fs::remove_dir(&leaf).is_ok());
     answer
+}
+
+/// Removes trials of processes that were killed in the middle of one; they are empty.
+fn sweep(base: &Path) {
+    let Ok(entries) = std::fs::read_dir(base) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|n| n.strip_prefix("brunt-probe-")?.split('-').next());
+        let Some(pid) = pid.and_then(|p| p.parse().ok()) else { continue };
+        if super::process::Stat::read(pid).is_none() {
+            let _ = std::fs::remove_dir(entry.path());
+        }
+    }
 }
 
 /// Whether a new child of ours can enter this group: asked with one, which then ends at once.
