@@ -4,7 +4,7 @@ use crate::base::Nanos;
 use crate::plan::{NodePlan, Peer};
 use crate::stack::node::Node;
 use crate::target::{Algorithm, BalancerSettings, Role, Settings};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex};
