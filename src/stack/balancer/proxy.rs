@@ -11,7 +11,7 @@ use super::seat::{Interrupt, Seat};
 use super::shard::{Admission, Lease, Refusal, Shard};
 use crate::base::{Nanos, clock};
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER};
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
@@ -51,7 +51,10 @@ pub async fn handle(
     }
     let upload = Upload::of(body);
     headers::to_member(&mut parts.headers, &client);
-    parts.version = Version::HTTP_11;
+    if std::mem::replace(&mut parts.version, Version::HTTP_11) != Version::HTTP_11 {
+        // HTTP/1.0 could do without; HTTP/1.1, which goes on from here, cannot.
+        parts.headers.entry(HOST).or_insert(HeaderValue::from_static("brunt"));
+    }
     parts.extensions.clear();
     let spare = is_repeatable(&parts, &upload).then(|| copy(&parts));
     let request = Request::from_parts(parts, upload);
