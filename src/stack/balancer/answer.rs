@@ -33,7 +33,7 @@ pub struct Stream {
     link: Option<Box<Link>>,
     body: Incoming,
     /// Read together with the head.
-    first: Option<Frame<Bytes>>,
+    first: Option<Result<Frame<Bytes>, hyper::Error>>,
     _under_way: UnderWay,
 }
 
@@ -51,17 +51,17 @@ impl Answer {
         let mut first = None;
         let is_whole = body.is_end_stream() || {
             let quiet = &mut Context::from_waker(Waker::noop());
-            if let Poll::Ready(Some(Ok(frame))) = Pin::new(&mut body).poll_frame(quiet) {
-                first = Some(frame);
+            if let Poll::Ready(frame) = Pin::new(&mut body).poll_frame(quiet) {
+                first = frame;
             }
             body.is_end_stream()
         };
-        if is_whole && first.as_ref().is_none_or(Frame::is_data) {
+        if is_whole && first.as_ref().is_none_or(|f| f.as_ref().is_ok_and(Frame::is_data)) {
             if link.is_ready_now() {
                 shard.keep_link(lease.member, link, now);
             }
             seat.arm(now + IDLE_MAX, None);
-            let data = first.and_then(|frame| frame.into_data().ok());
+            let data = first.and_then(Result::ok).and_then(|frame| frame.into_data().ok());
             return Answer::Whole(data.unwrap_or_default());
         }
         seat.arm(now + shard.settings.response_timeout, Some(lease.member));
@@ -73,11 +73,12 @@ impl Answer {
 
 impl Stream {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, StreamError>>> {
-        if let Some(frame) = self.first.take() {
-            return Poll::Ready(Some(Ok(frame)));
-        }
         let Some(link) = self.link.as_mut() else { return Poll::Ready(None) };
-        match link.poll_body(cx, &mut self.body) {
+        let next = match self.first.take() {
+            Some(frame) => Poll::Ready(Some(frame)),
+            None => link.poll_body(cx, &mut self.body),
+        };
+        match next {
             Poll::Ready(Some(Ok(frame))) => {
                 let deadline = clock::now() + self.shard.settings.response_timeout;
                 self.seat.arm(deadline, Some(self.lease.member));
@@ -146,7 +147,8 @@ impl Body for Answer {
         match self {
             Answer::Whole(data) => SizeHint::with_exact(data.len() as u64),
             Answer::Stream(stream) => {
-                let read = stream.first.as_ref().and_then(Frame::data_ref).map_or(0, Bytes::len);
+                let first = stream.first.as_ref().and_then(|frame| frame.as_ref().ok());
+                let read = first.and_then(Frame::data_ref).map_or(0, Bytes::len);
                 match stream.body.size_hint().exact() {
                     Some(left) => SizeHint::with_exact(left + read as u64),
                     None => SizeHint::default(),

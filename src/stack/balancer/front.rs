@@ -8,7 +8,6 @@ use http::HeaderValue;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -68,11 +67,10 @@ async fn connection(shard: Rc<Shard>, stream: TcpStream, client: SocketAddr) {
     let client = HeaderValue::from_str(&client.ip().to_string())
         .expect("an address is a valid header value");
     let seat = shard.seats.take(clock::now() + IDLE_MAX);
-    let service = service_fn(|request| {
-        let answer = proxy::handle(shard.clone(), seat.clone(), client.clone(), request);
-        async move { Ok::<_, Infallible>(answer.await) }
-    });
+    let service =
+        service_fn(|request| proxy::handle(shard.clone(), seat.clone(), client.clone(), request));
     let mut http = http1::Builder::new();
+    // Heads and most bodies are small: one buffer is cheaper to write than two.
     http.half_close(false).max_buf_size(BUFFER_MAX).writev(false);
     {
         let mut serving = pin!(http.serve_connection(TokioIo::new(stream), service));

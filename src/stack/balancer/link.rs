@@ -81,8 +81,8 @@ pub enum Failure {
 
 pub struct Link {
     sender: SendRequest<Upload>,
-    driver: Connection<TokioIo<TcpStream>, Upload>,
-    is_over: bool,
+    /// Dropped as soon as it ends: that is what hands an unsent request back.
+    driver: Option<Connection<TokioIo<TcpStream>, Upload>>,
     /// Whether it carried an exchange before: its peer may have closed it since.
     pub is_reused: bool,
     pub idle_since: Nanos,
@@ -111,7 +111,7 @@ impl Link {
             .await
             .map_err(|_| None)?;
         let idle_since = Nanos::ZERO;
-        Ok(Box::new(Link { sender, driver, is_over: false, is_reused: false, idle_since }))
+        Ok(Box::new(Link { sender, driver: Some(driver), is_reused: false, idle_since }))
     }
 
     /// One request, the head of its answer.
@@ -125,9 +125,7 @@ impl Link {
     ) -> Result<Response<Incoming>, Failure> {
         let mut answer = pin!(self.sender.try_send_request(request));
         poll_fn(|cx| {
-            if !self.is_over {
-                self.is_over = Pin::new(&mut self.driver).poll(cx).is_ready();
-            }
+            drive(&mut self.driver, cx);
             // Only the driver can bring the answer, and it runs here: no waker is needed, unless
             // tokio put the task off because it did enough for one turn.
             let quiet = &mut Context::from_waker(Waker::noop());
@@ -141,7 +139,7 @@ impl Link {
             if let Some(why) = seat.interrupted() {
                 return Poll::Ready(Err(Failure::Interrupted(why)));
             }
-            if self.is_over || !tokio::task::coop::has_budget_remaining() {
+            if !tokio::task::coop::has_budget_remaining() {
                 cx.waker().wake_by_ref();
             }
             Poll::Pending
@@ -159,22 +157,28 @@ impl Link {
         if let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(quiet) {
             return Poll::Ready(frame);
         }
-        if !self.is_over {
-            self.is_over = Pin::new(&mut self.driver).poll(cx).is_ready();
-        }
+        drive(&mut self.driver, cx);
         Pin::new(body).poll_frame(quiet)
     }
 
     /// After an answer was read to its end: whether another request can be sent.
     pub fn is_ready(&mut self, cx: &mut Context<'_>) -> bool {
-        if !self.sender.is_ready() && !self.is_over {
-            self.is_over = Pin::new(&mut self.driver).poll(cx).is_ready();
+        if !self.sender.is_ready() {
+            drive(&mut self.driver, cx);
         }
-        !self.is_over && self.sender.is_ready()
+        self.is_ready_now()
     }
 
     /// The same without a task at hand.
     pub fn is_ready_now(&self) -> bool {
-        !self.is_over && self.sender.is_ready()
+        self.driver.is_some() && self.sender.is_ready()
+    }
+}
+
+fn drive(driver: &mut Option<Connection<TokioIo<TcpStream>, Upload>>, cx: &mut Context<'_>) {
+    if let Some(running) = driver
+        && Pin::new(running).poll(cx).is_ready()
+    {
+        *driver = None;
     }
 }

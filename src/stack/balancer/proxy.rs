@@ -8,13 +8,14 @@ use super::answer::Answer;
 use super::headers;
 use super::link::{Failure, Link, Upload};
 use super::seat::{Interrupt, Seat};
-use super::shard::{Lease, Refusal, Shard};
+use super::shard::{Admission, Lease, Refusal, Shard};
 use crate::base::{Nanos, clock};
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER};
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
+use std::convert::Infallible;
 use std::rc::Rc;
 
 /// Why a member gave no answer.
@@ -40,16 +41,20 @@ pub async fn handle(
     seat: Rc<Seat>,
     client: HeaderValue,
     request: Request<Incoming>,
-) -> Response<Answer> {
+) -> Result<Response<Answer>, Infallible> {
     let started = clock::now();
     let under_way = shard.begin(started);
     let (mut parts, body) = request.into_parts();
     if parts.method == Method::CONNECT {
-        return own(&shard, &seat, started, StatusCode::NOT_IMPLEMENTED, "no tunnels here\n");
+        let why = "no tunnels here\n";
+        return Ok(own(&shard, &seat, started, StatusCode::NOT_IMPLEMENTED, why));
     }
     let upload = Upload::of(body);
     headers::to_member(&mut parts.headers, &client);
-    parts.version = Version::HTTP_11;
+    if std::mem::replace(&mut parts.version, Version::HTTP_11) != Version::HTTP_11 {
+        // HTTP/1.0 could do without; HTTP/1.1, which goes on from here, cannot.
+        parts.headers.entry(HOST).or_insert(HeaderValue::from_static("brunt"));
+    }
     parts.extensions.clear();
     let spare = is_repeatable(&parts, &upload).then(|| copy(&parts));
     let request = Request::from_parts(parts, upload);
@@ -59,45 +64,58 @@ pub async fn handle(
             parts.version = Version::HTTP_11;
             let answer = Answer::of(&shard, &seat, lease, link, body, under_way);
             headers::to_client(&mut parts.headers, clock::now() - started);
-            Response::from_parts(parts, answer)
+            Ok(Response::from_parts(parts, answer))
         }
-        Err((status, why)) => own(&shard, &seat, started, status, why),
+        Err((status, why)) => Ok(own(&shard, &seat, started, status, why)),
     }
 }
 
 type Exchanged = (Lease, Box<Link>, Response<Incoming>);
+/// What the balancer answers itself.
+type Verdict = (StatusCode, &'static str);
 
-/// One attempt, and one more where that is safe and the budget allows it.
+/// One attempt, and one more where that is safe and the budget allows it. What seldom happens is
+/// boxed: hyper moves this future for every request, so it is kept small.
 async fn exchange(
     shard: &Rc<Shard>,
     seat: &Rc<Seat>,
     request: Request<Upload>,
     spare: Option<Request<Upload>>,
     now: Nanos,
-) -> Result<Exchanged, (StatusCode, &'static str)> {
-    let lease = shard.admit(seat, None).await.map_err(|refusal| refused(shard, refusal))?;
+) -> Result<Exchanged, Verdict> {
+    let lease = admit(shard, seat, None).await?;
     let member = lease.member;
-    let lost = match attempt(shard, seat, lease, request, now).await {
-        Ok(exchanged) => return Ok(exchanged),
-        Err(lost) => lost,
-    };
-    let (again, avoid, verdict) = match lost {
-        Lost::Unsent(request) => (Some(*request), Some(member), UNREACHABLE),
+    match attempt(shard, seat, lease, request, now).await {
+        Ok(exchanged) => Ok(exchanged),
+        Err(lost) => Box::pin(retry(shard, seat, member, lost, spare)).await,
+    }
+}
+
+/// The second and last attempt.
+async fn retry(
+    shard: &Rc<Shard>,
+    seat: &Rc<Seat>,
+    member: usize,
+    lost: Lost,
+    spare: Option<Request<Upload>>,
+) -> Result<Exchanged, Verdict> {
+    let (again, may_stay, verdict) = match lost {
+        Lost::Unsent(request) => (Some(*request), false, UNREACHABLE),
         Lost::Sent { status, why, retry } => {
-            let is_alone = !has_other(shard, Some(member));
-            let avoid = (retry != Retry::Anywhere || !is_alone).then_some(member);
-            (spare.filter(|_| retry != Retry::Never), avoid, (status, why))
+            let again = spare.filter(|_| retry != Retry::Never);
+            (again, retry == Retry::Anywhere, (status, why))
         }
     };
-    let Some(again) = again.filter(|_| has_other(shard, avoid)) else { return Err(verdict) };
-    let now = clock::now();
-    if !shard.may_retry(now) {
+    let Some(again) = again else { return Err(verdict) };
+    let avoid = match has_other(shard, member) {
+        true => Some(member),
+        false if may_stay => None,
+        false => return Err(verdict),
+    };
+    if !shard.may_retry(clock::now()) {
         return Err(verdict);
     }
-    let lease = shard.admit(seat, avoid).await.map_err(|refusal| {
-        let _ = refused(shard, refusal);
-        verdict
-    })?;
+    let lease = admit(shard, seat, avoid).await.map_err(|_| verdict)?;
     match attempt(shard, seat, lease, again, clock::now()).await {
         Ok(exchanged) => Ok(exchanged),
         Err(Lost::Sent { status, why, .. }) => Err((status, why)),
@@ -105,11 +123,20 @@ async fn exchange(
     }
 }
 
-const UNREACHABLE: (StatusCode, &str) =
+async fn admit(shard: &Rc<Shard>, seat: &Rc<Seat>, avoid: Option<usize>) -> Result<Lease, Verdict> {
+    let admitted = match shard.admit_at_once(avoid) {
+        Admission::Granted(lease) => return Ok(lease),
+        Admission::Nobody => Err(Refusal::NoMember),
+        Admission::Full => Box::pin(shard.admit_in_turn(seat, avoid)).await,
+    };
+    admitted.map_err(|refusal| refused(shard, refusal))
+}
+
+const UNREACHABLE: Verdict =
     (StatusCode::SERVICE_UNAVAILABLE, "no member could be reached; nothing was sent\n");
 
-fn has_other(shard: &Shard, avoid: Option<usize>) -> bool {
-    (0..shard.table.count()).any(|m| Some(m) != avoid && shard.table.is_eligible(m))
+fn has_other(shard: &Shard, member: usize) -> bool {
+    (0..shard.table.count()).any(|other| other != member && shard.table.is_eligible(other))
 }
 
 /// Passes the request to the member of this lease. An old link that turns out to be closed before
@@ -124,7 +151,7 @@ async fn attempt(
     loop {
         let mut link = match shard.take_link(lease.member) {
             Some(link) => link,
-            None => match connect(shard, seat, lease.member, now).await {
+            None => match Box::pin(connect(shard, seat, lease.member, now)).await {
                 Some(link) => {
                     now = clock::now();
                     link
@@ -210,7 +237,7 @@ fn copy(parts: &Parts) -> Request<Upload> {
     request
 }
 
-fn refused(shard: &Shard, refusal: Refusal) -> (StatusCode, &'static str) {
+fn refused(shard: &Shard, refusal: Refusal) -> Verdict {
     let counters = &shard.counters;
     let (counter, why) = match refusal {
         Refusal::NoMember => (&counters.no_member, "no member is eligible\n"),

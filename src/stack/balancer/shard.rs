@@ -69,8 +69,9 @@ pub enum Refusal {
     QueueTimeout,
 }
 
-enum Admission {
+pub enum Admission {
     Granted(Lease),
+    /// Every member has its maximum, or others were first in the queue.
     Full,
     Nobody,
 }
@@ -113,22 +114,24 @@ impl Shard {
         })
     }
 
-    /// A member with room, now or after a wait in the queue; not the one to avoid.
+    /// A member with room, not the one to avoid, unless others wait for one already.
+    #[inline]
+    pub fn admit_at_once(self: &Rc<Self>, avoid: Option<usize>) -> Admission {
+        match self.queue.borrow().is_empty() {
+            true => self.try_admit(avoid),
+            false => Admission::Full,
+        }
+    }
+
+    /// The same after a wait in the queue.
     ///
     /// # Errors
     /// See [`Refusal`]. Nothing was sent.
-    pub async fn admit(
+    pub async fn admit_in_turn(
         self: &Rc<Self>,
         seat: &Rc<Seat>,
         avoid: Option<usize>,
     ) -> Result<Lease, Refusal> {
-        if self.queue.borrow().is_empty() {
-            match self.try_admit(avoid) {
-                Admission::Granted(lease) => return Ok(lease),
-                Admission::Nobody => return Err(Refusal::NoMember),
-                Admission::Full => {}
-            }
-        }
         let ticket = self.queue.borrow_mut().enter(seat.clone()).ok_or(Refusal::QueueFull)?;
         let place = Place { shard: self, ticket };
         self.counters.queued.add(1);

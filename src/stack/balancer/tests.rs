@@ -34,6 +34,7 @@ impl Gate {
 enum Does {
     Answers(&'static str),
     AnswersAfter(Gate, &'static str),
+    AnswersAndCloses(&'static str),
     BreaksOff,
     Echoes,
 }
@@ -43,26 +44,31 @@ const OK: Does = Does::Answers("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 struct FakeMember {
     address: SocketAddr,
     served: Arc<AtomicU32>,
+    closed: Arc<AtomicU32>,
 }
 
 fn member(does: Does) -> FakeMember {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let served = Arc::new(AtomicU32::new(0));
-    let counted = served.clone();
+    let fake = FakeMember { address, served: Arc::default(), closed: Arc::default() };
+    let (served, closed) = (fake.served.clone(), fake.closed.clone());
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            let (does, counted) = (does.clone(), counted.clone());
-            std::thread::spawn(move || serve_connection(stream, &does, &counted));
+            let (does, served, closed) = (does.clone(), served.clone(), closed.clone());
+            std::thread::spawn(move || {
+                serve_connection(stream, &does, &served);
+                closed.fetch_add(1, SeqCst);
+            });
         }
     });
-    FakeMember { address, served }
+    fake
 }
 
 /// An address where nobody listens.
 fn nobody() -> FakeMember {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    FakeMember { address: listener.local_addr().unwrap(), served: Arc::default() }
+    let address = listener.local_addr().unwrap();
+    FakeMember { address, served: Arc::default(), closed: Arc::default() }
 }
 
 fn serve_connection(stream: TcpStream, does: &Does, served: &AtomicU32) {
@@ -75,6 +81,10 @@ fn serve_connection(stream: TcpStream, does: &Does, served: &AtomicU32) {
             Does::AnswersAfter(gate, text) => {
                 gate.wait();
                 text.to_string()
+            }
+            Does::AnswersAndCloses(text) => {
+                let _ = writer.write_all(text.as_bytes());
+                return;
             }
             Does::BreaksOff => return,
             Does::Echoes => {
@@ -423,4 +433,42 @@ fn errors_eject_but_overload_does_not() {
     }
     let states: Vec<_> = (0..3).map(|index| state(&stand, index)).collect();
     assert_eq!(states, ["up", "ejected", "up"]);
+}
+
+#[test]
+fn an_answer_cut_short_is_not_passed_off_as_whole() {
+    let cut = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n";
+    let stand = stand(&[&member(Does::AnswersAndCloses(cut))], |_, _| ());
+    let mut stream = TcpStream::connect(stand.service).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: b\r\n\r\n").unwrap();
+    let mut got = Vec::new();
+    // The connection ends, in order or by a reset, without the last chunk.
+    let _ = stream.read_to_end(&mut got);
+    assert!(!String::from_utf8(got).unwrap().ends_with("0\r\n\r\n"));
+}
+
+#[test]
+fn many_requests_at_once_on_one_connection_are_all_answered() {
+    let stand = stand(&[&member(OK), &member(OK)], |_, _| ());
+    let one = "GET / HTTP/1.1\r\nHost: b\r\n\r\n";
+    let last = "GET / HTTP/1.1\r\nHost: b\r\nConnection: close\r\n\r\n";
+    let mut stream = TcpStream::connect(stand.service).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(format!("{}{last}", one.repeat(199)).as_bytes()).unwrap();
+    let mut got = String::new();
+    stream.read_to_string(&mut got).unwrap();
+    assert_eq!(got.matches("HTTP/1.1 200 OK").count(), 200);
+}
+
+#[test]
+fn an_old_link_that_its_member_closed_is_replaced_unseen() {
+    let closing = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    let app = member(Does::AnswersAndCloses(closing));
+    let stand = stand(&[&app], |_, _| ());
+    for served in 1..=20 {
+        assert_eq!(post(stand.service, "/", "x").status, 200);
+        until("the member closed it", || app.closed.load(SeqCst) == served);
+    }
+    assert_eq!(counter(&stand, "retries"), 0);
 }
