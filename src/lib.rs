@@ -8,3 +8,4 @@ pub mod profile;
 pub mod record;
 pub mod stack;
 pub mod target;
+pub mod wire;

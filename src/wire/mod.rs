@@ -1,0 +1,3 @@
+//! Floor 1: bytes ↔ messages, without sockets.
+
+pub mod resp;
