@@ -112,6 +112,9 @@ impl Disk {
     }
 }
 
+/// Tells whoever waits for a job; to be called after its commit.
+type AfterCommit = Box<dyn FnOnce()>;
+
 struct Writer {
     database: Arc<Database>,
     applied: watch::Sender<u64>,
@@ -159,10 +162,10 @@ impl Writer {
         &self,
         jobs: Vec<Job>,
         durability: Durability,
-    ) -> io::Result<(Vec<Box<dyn FnOnce()>>, Option<u64>)> {
+    ) -> io::Result<(Vec<AfterCommit>, Option<u64>)> {
         let mut transaction = self.database.begin_write().map_err(other)?;
         transaction.set_durability(durability).map_err(other)?;
-        let mut answers: Vec<Box<dyn FnOnce()>> = Vec::with_capacity(jobs.len());
+        let mut answers: Vec<AfterCommit> = Vec::with_capacity(jobs.len());
         let mut applied = None;
         for job in jobs {
             answers.push(do_job(&transaction, job, &mut applied)?);
@@ -177,7 +180,7 @@ fn do_job(
     transaction: &WriteTransaction,
     job: Job,
     applied: &mut Option<u64>,
-) -> io::Result<Box<dyn FnOnce()>> {
+) -> io::Result<AfterCommit> {
     Ok(match job {
         Job::Apply(entries, done) => {
             *applied = entries.last().map(|e| e.log_id.index).or(*applied);

@@ -299,3 +299,94 @@ impl RaftStateMachine<Types> for State {
         Ok(kept.as_ref().map(|(meta, rows)| snapshot(meta.clone(), rows)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::NodePlan;
+    use crate::stack::database::log::Log;
+    use crate::stack::database::writer::OwnWrites;
+    use crate::stack::node::Node;
+    use crate::target::{Role, Settings};
+    use openraft::testing::{StoreBuilder, Suite};
+    use std::path::Path;
+
+    pub fn node() -> Node {
+        let free = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+        Node::new(NodePlan {
+            name: "database-1".into(),
+            role: Role::Database,
+            server: "database-1".into(),
+            region: "eu".into(),
+            listen: free,
+            admin: free,
+            peers: vec![],
+            data_folder: None,
+            threads: 1,
+            iterations_per_ms: 0.0,
+            seed: 1,
+            settings: Settings::default(),
+        })
+    }
+
+    struct InFolder;
+
+    impl StoreBuilder<Types, Log, State, tempfile::TempDir> for InFolder {
+        async fn build(&self) -> Result<(tempfile::TempDir, Log, State), StorageError> {
+            let folder = tempfile::tempdir().unwrap();
+            let disk = Disk::open(folder.path(), &node()).unwrap();
+            let log = Log::open(disk.clone(), OwnWrites::default()).unwrap();
+            Ok((folder, log, State::new(disk)))
+        }
+    }
+
+    #[test]
+    fn openraft_accepts_the_log_and_the_state() {
+        Suite::test_all(InFolder).unwrap();
+    }
+
+    fn entry(index: u64, writes: Vec<Write>) -> Entry {
+        let batch = super::super::raft::Batch { number: index, proposer: 1, writes };
+        let log_id = LogId::new(openraft::CommittedLeaderId::new(1, 0), index);
+        Entry { log_id, payload: EntryPayload::Normal(batch) }
+    }
+
+    fn like(id: u64, video: u64) -> Write {
+        Write { id, kind: Kind::Like, video, text: String::new() }
+    }
+
+    async fn fill(folder: &Path) -> (Disk, State) {
+        let disk = Disk::open(folder, &node()).unwrap();
+        let mut state = State::new(disk.clone());
+        let comment = Write { kind: Kind::Comment, text: "so é".into(), ..like(3, 8) };
+        let entries = [entry(1, vec![like(1, 7), like(2, 8)]), entry(2, vec![like(1, 9), comment])];
+        let outcomes = state.apply(entries).await.unwrap();
+        assert_eq!(outcomes[1][0], Outcome { version: 1, duplicate: true });
+        assert_eq!(outcomes[1][1], Outcome { version: 2, duplicate: false });
+        (disk, state)
+    }
+
+    #[tokio::test]
+    async fn a_snapshot_carries_everything_and_replaces_everything() {
+        let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (_, mut state) = fill(from.path()).await;
+        let built = state.get_snapshot_builder().await.build_snapshot().await.unwrap();
+        let disk = Disk::open(to.path(), &node()).unwrap();
+        let mut other = State::new(disk.clone());
+        other.apply([entry(1, vec![like(77, 7), like(78, 7)])]).await.unwrap();
+        other.install_snapshot(&built.meta, built.snapshot).await.unwrap();
+        assert_eq!(counts(&disk.database, 7).unwrap().version(), 1);
+        assert_eq!(counts(&disk.database, 8).unwrap(), Counts { likes: 1, comments: 1 });
+        assert_eq!(writes_of(&disk.database, 8).unwrap(), [2, 3]);
+        assert_eq!(version_of(&disk.database, 77).unwrap(), None);
+        assert_eq!(*disk.applied.borrow(), 2);
+        let again = other.get_snapshot_builder().await.build_snapshot().await.unwrap();
+        assert_eq!(again.meta, built.meta);
+    }
+
+    #[test]
+    fn a_broken_snapshot_is_refused() {
+        assert!(take_row(&mut &[0u8, 1, 2][..]).unwrap_err().to_string().contains("too early"));
+        assert!(take_row(&mut &[9u8; 40][..]).unwrap_err().to_string().contains("kind 9"));
+    }
+}
