@@ -18,7 +18,7 @@ use std::time::Duration;
 
 /// Edges that are remembered; a heartbeat of one more is refused.
 const EDGES_MAX: usize = 1024;
-/// Longest sleep of the watch: a new edge's deadline is never nearer than it was when it slept.
+/// Longest sleep of the watch; never more than half of the patience, so that being away shows.
 const WATCH_MAX: Duration = Duration::from_millis(250);
 
 /// A heartbeat of an edge.
@@ -158,6 +158,7 @@ async fn run_control(node: Node, shared: Shared) -> Result<(), NodeError> {
 async fn watch(node: Node, shared: Shared) {
     let settings = &node.plan().settings.cdn;
     let patience = Nanos(settings.heartbeat.0 * u64::from(settings.missed.max(1)));
+    let pause_max = WATCH_MAX.min(patience.duration() / 2);
     loop {
         let (changes, next) = {
             let mut directory = shared.lock().expect("no panic while holding the directory");
@@ -165,7 +166,7 @@ async fn watch(node: Node, shared: Shared) {
         };
         changes.into_iter().for_each(|change| tell(&node, change, patience));
         let pause = next.map(|at| at.saturating_sub(clock::now()).duration());
-        tokio::time::sleep(pause.unwrap_or(WATCH_MAX).min(WATCH_MAX)).await;
+        tokio::time::sleep(pause.unwrap_or(pause_max).min(pause_max)).await;
     }
 }
 
@@ -254,6 +255,7 @@ mod tests {
         directory.watch(ms(750), ms(1_000));
         directory.hear(beat("cdn-1", "eu"), ms(1_000));
         assert_eq!(directory.watch(ms(750), ms(9_000)), (vec![], Some(ms(9_750))));
+        assert_eq!(directory.watch(ms(750), ms(9_500)).0, []);
         assert_eq!(directory.watch(ms(750), ms(9_750)).0, [Change::Down("cdn-1".into())]);
     }
 }

@@ -142,7 +142,8 @@ impl Edge {
     /// `None` when the request is none that the store may answer.
     async fn from_store(self: &Arc<Self>, head: &Parts) -> Option<Served> {
         let is_head = head.method == Method::HEAD;
-        if !entry::is_cacheable(head) && !(is_head && self.has(head)) {
+        let is_ours = entry::is_cacheable(head) || (is_head && self.has(head));
+        if !is_ours {
             return None;
         }
         let mut served = self.look(entry::address(head), entry::normalised(head)).await;

@@ -7,7 +7,7 @@
 use crate::base::Nanos;
 use bytes::Bytes;
 use http::header::{
-    AGE, CACHE_CONTROL, CONNECTION, ETAG, HOST, HeaderMap, HeaderName, HeaderValue, RANGE,
+    AGE, CACHE_CONTROL, CONNECTION, DATE, ETAG, HOST, HeaderMap, HeaderName, HeaderValue, RANGE,
     SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{Method, Request, Response, StatusCode};
@@ -137,9 +137,9 @@ impl Entry {
         match self.policy.after_response(request, response, instant(now)) {
             AfterResponse::NotModified(policy, head) => {
                 let mut headers = head.headers;
-                if let Some(date) = response.headers().get(http::header::DATE) {
-                    headers.insert(http::header::DATE, date.clone());
-                }
+                // The crate writes a date of its own, in the form of e-mail.
+                headers.remove(DATE);
+                headers.extend(response.headers().get(DATE).map(|d| (DATE, d.clone())));
                 Some(Entry::with(policy, self.status, headers, self.body.clone(), now))
             }
             AfterResponse::Modified(..) => None,

@@ -8,6 +8,8 @@ pub mod directory;
 mod edge;
 mod entry;
 mod origin;
+#[cfg(test)]
+mod tests;
 
 use super::node::{Node, NodeError};
 use crate::base::{Nanos, clock};
