@@ -85,6 +85,11 @@ pub struct Ticket<V> {
 }
 
 impl<V> Ticket<V> {
+    /// To wait for one's own fetch, when a task does it.
+    pub fn waiter(&self) -> Waiter<V> {
+        Waiter { result: self.sender.subscribe() }
+    }
+
     /// Hands the value to everyone who waits. Who comes later begins a new fetch.
     pub fn land(self, value: V) {
         self.flights.close(&self.key, self.id);

@@ -7,6 +7,8 @@
 mod asset;
 mod cache;
 mod database;
+#[cfg(test)]
+mod fakes;
 mod prefill;
 mod route;
 mod service;

@@ -115,7 +115,7 @@ mod tests {
         check(get.clone(), "/api/videos/96", Err(Wrong::NotFound));
         check(get.clone(), "/api/videos/99999999999999999999999", Err(Wrong::NotFound));
         check(get.clone(), "/api/videos/-1", Err(Wrong::BadNumber));
-        check(get.clone(), "/api/videos/", Err(Wrong::NotFound));
+        check(get.clone(), "/api/videos/", Err(Wrong::BadNumber));
         check(get.clone(), "/api/videos/1/", Err(Wrong::NotFound));
         check(get.clone(), "/api/videos/x", Err(Wrong::BadNumber));
         check(post.clone(), "/api/videos/1", Err(Wrong::Method("GET, HEAD")));
