@@ -91,7 +91,7 @@ pub fn compare(runs: &[Run<'_>]) -> Comparison {
     let findings = findings::findings(runs, &targets);
     let sentences = match verdict {
         Verdict::Invalid => vec!["No claims: at least one run may not be believed.".into()],
-        _ => sentences(&findings),
+        _ => sentences(&findings, runs.len()),
     };
     Comparison {
         header: header(runs),
@@ -107,9 +107,9 @@ pub fn compare(runs: &[Run<'_>]) -> Comparison {
     }
 }
 
-fn sentences(findings: &[Finding]) -> Vec<String> {
+fn sentences(findings: &[Finding], n_runs: usize) -> Vec<String> {
     let mut sentences: Vec<String> = findings.iter().map(|f| f.text.clone()).collect();
-    if !findings.iter().any(|f| f.is_difference) {
+    if n_runs > 1 && !findings.iter().any(|f| f.is_difference) {
         sentences.insert(
             0,
             format!("No difference: nothing measured differs by {CLAIM_RATIO} × or more."),
