@@ -11,7 +11,7 @@ use std::io::Write;
 const PLAIN_EVERY: Nanos = Nanos::from_secs(5);
 /// Where the terminal does not tell its width.
 const WIDTH: usize = 80;
-/// Columns of the progress bar at most; a quarter of a narrow terminal.
+/// Columns of the progress bar at most; a third of a narrow terminal.
 const BAR: usize = 24;
 
 /// The run at one moment.
@@ -134,7 +134,7 @@ impl<W: Write> Drop for Live<W> {
 fn block(s: &LiveState, width: usize) -> Vec<String> {
     let left = s.total.saturating_sub(s.elapsed).as_secs_f64().ceil();
     let mut lines = vec![
-        format!("{}  {}  {}  {left:.0} s left", s.target, bar(s, BAR.min(width / 4)), s.phase),
+        format!("{}  {}  {}  {left:.0} s left", s.target, bar(s, BAR.min(width / 3)), s.phase),
         format!("  {}", figures(s)),
     ];
     if !s.faults_in_force.is_empty() {
@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn the_bar_and_the_time_left_tell_the_progress() {
-        let lines = block(&state(24), 80);
+        let lines = block(&state(24), WIDTH);
         assert_eq!(lines.len(), 3);
         assert!(lines[0].contains("━━━━━━━━━━━━╌╌╌╌╌╌╌╌╌╌╌╌"), "{lines:?}");
         assert!(lines[0].ends_with("peak  24 s left"), "{lines:?}");

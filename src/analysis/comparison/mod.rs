@@ -6,7 +6,7 @@ mod findings;
 mod rows;
 
 pub use cell::{Cell, OutFor, Row, count_text, percent, short};
-pub use findings::Finding;
+pub use findings::{Finding, Topic};
 
 use super::summary::Summary;
 use super::validity::Level;
@@ -39,6 +39,8 @@ pub struct Comparison {
     pub header: Header,
     pub rows: Vec<Row>,
     pub findings: Vec<Finding>,
+    /// The trade in one sentence, where there is one.
+    pub headline: Option<String>,
     /// The findings as sentences, or the one that says that there is no difference.
     pub sentences: Vec<String>,
     pub footnotes: Vec<String>,
@@ -98,6 +100,7 @@ pub fn compare(runs: &[Run<'_>]) -> Comparison {
         footnotes: rows::footnotes(&rows, runs),
         notes: notes(runs, &targets),
         health: worst_health(runs),
+        headline: findings::headline(&findings, &targets).filter(|_| verdict != Verdict::Invalid),
         targets,
         rows,
         findings,

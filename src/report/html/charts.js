@@ -75,15 +75,17 @@
 
   const limit = y => ({ type: "line", xref: "paper", yref: "y", x0: 0, x1: 1, y0: y, y1: y, line: { color: css("--soft"), width: 1, dash: "dash" } });
   const each = make => D.targets.flatMap((t, i) => make(t, i));
+  // Lines that lie on one another stay visible: the first ones are wider.
+  const under = i => 2 + 2 * Math.max(0, Math.min(D.targets.length, 4) - 1 - i);
   const lineOf = (t, i, y, more) => ({ x: middle(y), y, name: escape(t.name), mode: "lines", line: { color: colour(i), width: 2, ...(more || {}) } });
 
   function inTime() {
     const lines = each((t, i) => {
       const percent = t.in_time.map(v => v === null ? null : v * 100);
       const marks = { x: t.marks.map(m => m.at), y: t.marks.map(() => 4 + 7 * i), text: t.marks.map(m => escape(m.text)), name: escape(t.name), mode: "markers", marker: { symbol: "triangle-up", size: 9, color: colour(i), line: { width: 1, color: css("--bg") } }, hovertemplate: "%{text}<extra>%{fullData.name}</extra>" };
-      return [{ ...lineOf(t, i, percent), hovertemplate: "%{y:.1f} %" }, marks];
+      return [{ ...lineOf(t, i, percent, { width: under(i) }), hovertemplate: "%{y:.1f} %" }, marks];
     });
-    return [lines, timeline({ range: [-2, 104], ticksuffix: " %", tickvals: [0, 25, 50, 75, 100] }, { shapes: [limit(D.hypothesis * 100)] })];
+    return [lines, timeline({ range: [-2, 104], tickvals: [0, 25, 50, 75, 100], ticktext: ["0 %", "25 %", "50 %", "75 %", "100 %"] }, { shapes: [limit(D.hypothesis * 100)] })];
   }
 
   function rate() {
@@ -106,7 +108,7 @@
   }
 
   function nodes() {
-    const lines = each((t, i) => [{ x: t.nodes_up.map((_, s) => s), y: t.nodes_up, name: escape(t.name), mode: "lines", line: { color: colour(i), width: 2, shape: "hv" }, hovertemplate: "%{y} of " + t.nodes_total }]);
+    const lines = each((t, i) => [{ x: t.nodes_up.map((_, s) => s), y: t.nodes_up, name: escape(t.name), mode: "lines", line: { color: colour(i), width: under(i), shape: "hv" }, hovertemplate: "%{y} of " + t.nodes_total }]);
     const most = Math.max(1, ...D.targets.map(t => t.nodes_total));
     return [lines, timeline({ range: [0, most * 1.08], dtick: Math.max(1, Math.ceil(most / 6)) })];
   }

@@ -13,11 +13,12 @@ use page::Page;
 /// Several targets beside each other.
 pub fn compare_html(c: &Comparison, runs: &[Run<'_>]) -> String {
     let first = runs[0].record;
+    let sentences: Vec<String> = c.headline.iter().chain(&c.sentences).cloned().collect();
     page::render(&Page {
         title: format!("{} under {}", c.targets.join(" · "), c.header.profile),
         verdict: c.verdict,
         verdict_line: verdict_line(c),
-        sentences: &c.sentences,
+        sentences: &sentences,
         comparison: c,
         runs,
         about: header_lines(&c.header),

@@ -160,7 +160,7 @@ fn groups(rows: &[Row]) -> impl Iterator<Item = &[Row]> {
 fn table_row(row: &Row) -> Markup {
     html! {
         tr {
-            th scope="row" { (row.label.trim()) }
+            th scope="row" class=[row.label.starts_with(' ').then_some("detail")] { (row.label.trim()) }
             td.metric { (row.metric) }
             @for cell in &row.cells {
                 td class=[cell.is_bad().then_some("bad")] { (cell) }
