@@ -18,6 +18,7 @@ pub fn compare_json(c: &Comparison, runs: &[Run<'_>]) -> String {
         "findings": c.findings,
         "verdict": c.verdict,
         "reasons": c.reasons,
+        "headline": c.headline,
         "sentences": c.sentences,
         "targets": c.targets,
         "header": c.header,

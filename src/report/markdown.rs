@@ -7,6 +7,9 @@ use crate::analysis::{Level, Summary};
 
 pub fn compare_markdown(c: &Comparison) -> String {
     let mut out = format!("## brunt compare {}\n\n", escape(&c.targets.join(" ")));
+    if let Some(headline) = &c.headline {
+        out.push_str(&format!("**{}**\n\n", escape(headline)));
+    }
     for sentence in &c.sentences {
         out.push_str(&format!("- {}\n", escape(sentence)));
     }

@@ -20,9 +20,25 @@ const SHARE_APART: f64 = 0.01;
 /// Times of recovery are told in steps of one second: shorter ones are not told apart.
 const STEP_S: f64 = 1.0;
 
+/// What a finding is about, for programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Topic {
+    Overload,
+    InTime,
+    Speed,
+    Capacity,
+    FaultHit,
+    FaultRecovery,
+    WriteOutage,
+    LostWrites,
+    Cpu,
+}
+
 /// One analysed statement with its evidence.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Finding {
+    pub topic: Topic,
     pub about: String,
     pub unit: &'static str,
     /// By target; `None` where it was not measured or is not comparable.
@@ -50,6 +66,38 @@ pub fn findings(runs: &[Run<'_>], names: &[String]) -> Vec<Finding> {
     findings.extend(say.lost_writes());
     findings.extend(say.cpu_per_answer());
     findings
+}
+
+/// The trade in one sentence: who is faster while nothing breaks, who loses fewer visitors when
+/// parts die, who cannot carry the load at all. `None` where nothing tells the targets apart.
+pub fn headline(findings: &[Finding], names: &[String]) -> Option<String> {
+    let of = |topic| findings.iter().filter(move |f| f.topic == topic && f.is_difference);
+    let best = |f: &Finding| ranked(&f.values).first().map(|(i, _)| *i);
+    let mut parts = Vec::new();
+    let faster = of(Topic::Speed).next().and_then(best);
+    parts.extend(faster.map(|i| format!("{} is faster while nothing breaks", names[i])));
+    let hits: Vec<&Finding> = of(Topic::FaultHit).collect();
+    let tougher = hits.first().and_then(|f| best(f));
+    if let Some(i) = tougher.filter(|i| hits.iter().all(|f| best(f) == Some(*i))) {
+        let sum = |pick: fn(&[(usize, f64)]) -> f64| {
+            hits.iter().map(|f| pick(&ranked(&f.values))).sum::<f64>()
+        };
+        let fewest = count_text(sum(|r| r.first().map_or(0.0, |v| v.1)) as u64);
+        let most = count_text(sum(|r| r.last().map_or(0.0, |v| v.1)) as u64);
+        parts.push(format!(
+            "{} fails fewer visitors when parts die ({fewest} against {most})",
+            names[i]
+        ));
+    }
+    let mut drowned: Vec<&str> = (of(Topic::Overload))
+        .filter_map(|f| names.iter().find(|n| f.text.starts_with(&format!("{n} answered"))))
+        .map(String::as_str)
+        .collect();
+    drowned.dedup();
+    if !drowned.is_empty() {
+        parts.push(format!("{} cannot carry the load", drowned.join(" and ")));
+    }
+    (!parts.is_empty()).then(|| format!("{}.", parts.join("; ")))
 }
 
 struct Say<'a> {
@@ -104,6 +152,7 @@ impl Say<'_> {
             let why = at(*worst).map(|p| why_slow(p.busiest.as_ref()));
             let list = self.list(&ranked, percent);
             findings.push(Finding {
+                topic: Topic::InTime,
                 about: format!("{phase}: in time"),
                 unit: "share",
                 values,
@@ -133,6 +182,7 @@ impl Say<'_> {
             percent(in_time)
         );
         Some(Finding {
+            topic: Topic::Overload,
             about: format!("{phase}: overloaded"),
             unit: "share",
             values: values.to_vec(),
@@ -214,6 +264,7 @@ impl Say<'_> {
             Nanos(best.1 as u64)
         );
         Some(Finding {
+            topic: Topic::Speed,
             about: format!("{phase}: {high} response time"),
             unit: "ns",
             values,
@@ -230,6 +281,7 @@ impl Say<'_> {
         let ratio = ratio(&ranked, 1.0).filter(|r| *r >= 1.1)?;
         let ((least, low), (most, high)) = (ranked.first()?, ranked.last()?);
         Some(Finding {
+            topic: Topic::Capacity,
             about: "capacity by arithmetic".into(),
             unit: "per_s",
             values: values.to_vec(),
@@ -264,6 +316,7 @@ impl Say<'_> {
         let list = self.list(&ranked, |n| count_text(n as u64));
         let text = format!("{}, requests not in time: {list}", when(fault));
         Some(Finding {
+            topic: Topic::FaultHit,
             about: format!("{}: not in time", fault.name),
             unit: "requests",
             values,
@@ -307,6 +360,7 @@ impl Say<'_> {
         let assumed = assumed_repair(fault, worst);
         let list = self.list(&ranked, |s| format!("{s:.1} s"));
         Some(Finding {
+            topic: Topic::FaultRecovery,
             about: format!("{}: recovery time", fault.name),
             unit: "s",
             ratio: ratio(&ranked, STEP_S),
@@ -330,6 +384,7 @@ impl Say<'_> {
         let list = self.list(&ranked, |s| format!("{s:.1} s"));
         let text = format!("{}, no write is acknowledged for: {list}{assumed}.", when(fault));
         Some(Finding {
+            topic: Topic::WriteOutage,
             about: format!("{}: writes out for", fault.name),
             unit: "s",
             values,
@@ -351,6 +406,7 @@ impl Say<'_> {
         let list = self.list(&lost, |n| format!("lost {}", count_text(n as u64)));
         let is_difference = lost.len() < values.iter().flatten().count();
         Some(Finding {
+            topic: Topic::LostWrites,
             about: "acknowledged writes lost".into(),
             unit: "writes",
             values,
@@ -367,6 +423,7 @@ impl Say<'_> {
         let ratio = ratio(&ranked, 0.0).filter(|r| *r >= CLAIM_RATIO)?;
         let list = self.list(&ranked, |s| format!("{s:.2} s"));
         Some(Finding {
+            topic: Topic::Cpu,
             about: "CPU per 1,000 answers".into(),
             unit: "s",
             values,

@@ -6,7 +6,7 @@ mod findings;
 mod rows;
 
 pub use cell::{Cell, OutFor, Row, count_text, percent, short};
-pub use findings::Finding;
+pub use findings::{Finding, Topic};
 
 use super::summary::Summary;
 use super::validity::Level;
@@ -39,6 +39,8 @@ pub struct Comparison {
     pub header: Header,
     pub rows: Vec<Row>,
     pub findings: Vec<Finding>,
+    /// The trade in one sentence, where there is one.
+    pub headline: Option<String>,
     /// The findings as sentences, or the one that says that there is no difference.
     pub sentences: Vec<String>,
     pub footnotes: Vec<String>,
@@ -91,13 +93,14 @@ pub fn compare(runs: &[Run<'_>]) -> Comparison {
     let findings = findings::findings(runs, &targets);
     let sentences = match verdict {
         Verdict::Invalid => vec!["No claims: at least one run may not be believed.".into()],
-        _ => sentences(&findings),
+        _ => sentences(&findings, runs.len()),
     };
     Comparison {
         header: header(runs),
         footnotes: rows::footnotes(&rows, runs),
         notes: notes(runs, &targets),
         health: worst_health(runs),
+        headline: findings::headline(&findings, &targets).filter(|_| verdict != Verdict::Invalid),
         targets,
         rows,
         findings,
@@ -107,9 +110,9 @@ pub fn compare(runs: &[Run<'_>]) -> Comparison {
     }
 }
 
-fn sentences(findings: &[Finding]) -> Vec<String> {
+fn sentences(findings: &[Finding], n_runs: usize) -> Vec<String> {
     let mut sentences: Vec<String> = findings.iter().map(|f| f.text.clone()).collect();
-    if !findings.iter().any(|f| f.is_difference) {
+    if n_runs > 1 && !findings.iter().any(|f| f.is_difference) {
         sentences.insert(
             0,
             format!("No difference: nothing measured differs by {CLAIM_RATIO} × or more."),

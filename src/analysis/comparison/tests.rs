@@ -18,6 +18,7 @@ fn the_same_target_twice_is_no_difference() {
             drowned(Builder::new(target)).cost_ms(1.8).build(),
         ]);
         assert!(c.sentences[0].starts_with("No difference"), "{:?}", c.sentences);
+        assert_eq!(c.headline, None);
         assert_eq!(c.verdict, Verdict::Pass, "{:?}", c.reasons);
         assert_eq!(c.targets[1], format!("{target} (2)"));
     }
@@ -46,6 +47,13 @@ fn equal_budgets_are_compared_and_faults_counted_only_where_attributable() {
     let out = c.rows.iter().find(|r| r.metric == "out for").unwrap();
     let cells: Vec<String> = out.cells.iter().map(Cell::to_string).collect();
     assert_eq!(cells, ["(a)", "5.8 s (b)", "0.8 s (bound 0.75 s)"]);
+    let headline = c.headline.as_deref();
+    assert_eq!(
+        headline,
+        Some(
+            "vertical is faster while nothing breaks; horizontal fails fewer visitors when parts die (40 against 1,200); garage cannot carry the load."
+        )
+    );
     assert_eq!(c.footnotes.len(), 2);
     assert_eq!(c.verdict, Verdict::Pass, "{:?}", c.reasons);
 }
