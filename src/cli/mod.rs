@@ -1,19 +1,58 @@
-//! Floor 9: what is typed, what it means, and the exit code.
+//! Floor 9: what is typed, what it means, what is printed, and the exit code.
+//! stdout is the data, stderr the talk.
 
+mod args;
+mod commands;
+mod exit;
+mod options;
+mod signals;
+
+use args::{Cli, Command};
+use clap::Parser;
 use std::process::ExitCode;
 
-/// Temporary while the modules are being built: `brunt serve ROLE` with a NodePlan on stdin.
+/// The five lines a newcomer needs.
+const NEWCOMER: &str = "\
+brunt compare                  three shapes of a small stack live one viral evening: which bears it?
+brunt load http://HOST/PATH    load one URL        (-c 50 -d 10s, or an open loop: -r 500)
+brunt run TARGET -p PROFILE    one target, one situation, faults included
+brunt explain campaign         what a profile would do, in words; nothing is fired
+brunt --help                   everything else
+";
+
+/// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    if std::env::args().nth(1).as_deref() == Some(crate::fleet::KEEPER_COMMAND) {
-        return crate::fleet::keeper::main(crate::fleet::keeper::FD);
-    }
-    let plan = std::io::read_to_string(std::io::stdin()).expect("stdin");
-    let plan = serde_json::from_str(&plan).expect("a NodePlan");
-    match crate::stack::serve(plan) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(e) => {
-            eprintln!("{e}");
-            ExitCode::FAILURE
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::PASS });
         }
+    };
+    let Some(command) = cli.command else {
+        print!("{NEWCOMER}");
+        return ExitCode::from(exit::PASS);
+    };
+    match run(command) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(exit::of_error(&error))
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<u8> {
+    match command {
+        Command::Compare(args) => commands::compare::run(&args),
+        Command::Run(args) => commands::run::run(&args),
+        Command::Load(args) => commands::load::run(&args),
+        Command::Explain(args) => commands::explain::run(&args),
+        Command::Up(args) => commands::up::run(&args),
+        Command::Report(args) => commands::report::run(&args),
+        Command::Heal(args) => commands::heal::run(&args),
+        Command::Doctor => commands::doctor::run(),
+        Command::Serve(args) => commands::serve::run(&args),
+        Command::Keeper { fd } => commands::serve::keeper(fd),
     }
 }

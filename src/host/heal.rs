@@ -25,6 +25,11 @@ pub fn heal(state: &Path) -> Vec<Healed> {
     Story::all(state).iter().filter(|s| !s.is_live()).map(undo).collect()
 }
 
+/// Runs whose brunt and keeper are both gone: what [`heal`] would undo.
+pub fn stale(state: &Path) -> Vec<String> {
+    Story::all(state).into_iter().filter(|s| !s.is_live()).map(|s| s.header.run).collect()
+}
+
 /// Runs of other brunts that live right now: they share this machine, and its noise.
 pub fn other_brunts(state: &Path, own_run: &str) -> Vec<String> {
     let others = Story::all(state).into_iter().filter(|s| s.header.run != own_run && s.is_live());

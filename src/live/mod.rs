@@ -5,6 +5,7 @@
 //! every five seconds, and one for every event.
 
 use crate::base::Nanos;
+use crate::run::{Progress, Watcher};
 use std::io::Write;
 
 /// Between two plain lines where the output is not a terminal.
@@ -14,27 +15,6 @@ const WIDTH: usize = 80;
 /// Columns of the progress bar at most; a third of a narrow terminal.
 const BAR: usize = 24;
 
-/// The run at one moment.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct LiveState {
-    pub target: String,
-    pub profile: String,
-    pub phase: String,
-    /// Since the start of the load.
-    pub elapsed: Nanos,
-    /// How long the load will last.
-    pub total: Nanos,
-    /// Of the last second.
-    pub offered_per_s: f64,
-    pub completed_per_s: f64,
-    pub in_time_share: Option<f64>,
-    pub p99: Option<Nanos>,
-    pub nodes_up: u32,
-    pub nodes_total: u32,
-    pub faults_in_force: Vec<String>,
-    pub in_flight: u32,
-}
-
 pub struct Live<W: Write> {
     out: W,
     is_terminal: bool,
@@ -42,7 +22,7 @@ pub struct Live<W: Write> {
     /// Lines of the block that stands on the screen.
     drawn: usize,
     last_plain: Option<Nanos>,
-    last: Option<LiveState>,
+    last: Option<Progress>,
 }
 
 impl Live<std::io::Stderr> {
@@ -71,7 +51,7 @@ impl<W: Write> Live<W> {
         self.width = columns.max(20);
     }
 
-    pub fn update(&mut self, state: &LiveState) {
+    pub fn update(&mut self, state: &Progress) {
         if self.is_terminal {
             self.erase();
             self.draw(state);
@@ -102,7 +82,7 @@ impl<W: Write> Live<W> {
         let _ = self.out.flush();
     }
 
-    fn draw(&mut self, state: &LiveState) {
+    fn draw(&mut self, state: &Progress) {
         let lines = block(state, self.width);
         // One column is left free: some terminals wrap when the last one is written.
         let cut = |line: &str| line.chars().take(self.width - 1).collect::<String>();
@@ -131,7 +111,17 @@ impl<W: Write> Drop for Live<W> {
     }
 }
 
-fn block(s: &LiveState, width: usize) -> Vec<String> {
+impl<W: Write> Watcher for Live<W> {
+    fn progress(&mut self, progress: &Progress) {
+        self.update(progress);
+    }
+
+    fn note(&mut self, text: &str) {
+        Live::note(self, text);
+    }
+}
+
+fn block(s: &Progress, width: usize) -> Vec<String> {
     let left = s.total.saturating_sub(s.elapsed).as_secs_f64().ceil();
     let mut lines = vec![
         format!("{}  {}  {}  {left:.0} s left", s.target, bar(s, BAR.min(width / 3)), s.phase),
@@ -143,13 +133,13 @@ fn block(s: &LiveState, width: usize) -> Vec<String> {
     lines
 }
 
-fn bar(s: &LiveState, columns: usize) -> String {
+fn bar(s: &Progress, columns: usize) -> String {
     let share = s.elapsed.0 as f64 / s.total.0.max(1) as f64;
     let full = ((share.clamp(0.0, 1.0) * columns as f64).round() as usize).min(columns);
     format!("{}{}", "━".repeat(full), "╌".repeat(columns - full))
 }
 
-fn figures(s: &LiveState) -> String {
+fn figures(s: &Progress) -> String {
     let in_time = match s.in_time_share {
         Some(share) => format!("{:.0} % in time", (share * 100.0).floor()),
         None => "nothing due yet".into(),
@@ -165,7 +155,7 @@ fn figures(s: &LiveState) -> String {
     )
 }
 
-fn plain_line(s: &LiveState) -> String {
+fn plain_line(s: &Progress) -> String {
     let faults = match s.faults_in_force.is_empty() {
         true => String::new(),
         false => format!(" · in force: {}", s.faults_in_force.join(", ")),
@@ -184,8 +174,8 @@ fn plain_line(s: &LiveState) -> String {
 mod tests {
     use super::*;
 
-    fn state(seconds: u64) -> LiveState {
-        LiveState {
+    fn state(seconds: u64) -> Progress {
+        Progress {
             target: "horizontal".into(),
             profile: "campaign".into(),
             phase: "peak".into(),

@@ -19,6 +19,8 @@ pub struct NodeSample {
     pub fds: u32,
     /// The node's own `/counters`; empty when it did not answer.
     pub counters: BTreeMap<String, u64>,
+    /// Since the last reading, already a share; only brunt's own sample has it.
+    pub steal_share: Option<f64>,
 }
 
 /// Remembers the last reading of each node.
@@ -52,6 +54,7 @@ impl NodeSampler {
             cache_hits: counted("cache_hits"),
             cache_misses: counted("cache_misses"),
             replication_lag: sample.counters.get("replication_lag").copied(),
+            steal_share: sample.steal_share,
         };
         // A node that did not answer keeps its last counters, so that nothing is counted twice.
         let counters = match sample.counters.is_empty() && sample.alive {

@@ -91,6 +91,8 @@ pub struct NodeRow {
     pub cache_misses: u64,
     /// Log entries that the node is behind the leader; empty where it has no meaning.
     pub replication_lag: Option<u64>,
+    /// Share of the machine's CPU time that a hypervisor took; only in brunt's own row.
+    pub steal_share: Option<f64>,
 }
 
 /// A whole record, read into memory (it is bounded: invariant 12).

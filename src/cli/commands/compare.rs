@@ -1,0 +1,65 @@
+//! `brunt compare`
+
+use crate::cli::args::CompareArgs;
+use crate::cli::{options, signals};
+use crate::study::{self, CompareOptions, Compared, LADDER, RunOptions};
+use crate::target::Target;
+use crate::{gate, profile, report, target};
+use anyhow::{Context, Result, bail};
+use std::path::PathBuf;
+
+const DEFAULT: [&str; 3] = ["garage", "vertical", "horizontal"];
+
+pub fn run(args: &CompareArgs) -> Result<u8> {
+    options::check_common(&args.common)?;
+    let records: Vec<PathBuf> = args
+        .targets
+        .iter()
+        .map(PathBuf::from)
+        .filter(|p| p.join("manifest.json").exists())
+        .collect();
+    let (compared, folder) = match records.len() {
+        0 => run_all(args)?,
+        n if n == args.targets.len() => (study::compare_stored(&records)?, args.common.out.clone()),
+        _ => bail!("give either targets or folders of records, not both"),
+    };
+    if let Some(folder) = &folder {
+        super::output::write_comparison(folder, &compared)?;
+    }
+    let page = folder.map(|f| f.join("report.html").display().to_string());
+    match args.common.json {
+        true => println!("{}", report::compare_json(&compared.comparison, &compared.views())),
+        false => print!("{}", report::compare_text(&compared.comparison, page.as_deref())),
+    }
+    if let Some(code) = super::code_of_end(&compared.runs) {
+        return Ok(code);
+    }
+    Ok(gate::compare_exit_code(&compared.comparison, false, false))
+}
+
+fn run_all(args: &CompareArgs) -> Result<(Compared, Option<PathBuf>)> {
+    let common = &args.common;
+    let profile = profile::load(&common.profile)?;
+    let targets =
+        names(args).iter().map(|n| target::load(n)).collect::<Result<Vec<Target>, _>>()?;
+    let folder = options::record_folder(common.out.as_ref(), "compare", &profile.name)?;
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    let options = CompareOptions {
+        seed: common.seed,
+        run: RunOptions { workers: common.threads, signal: signals::install() },
+        folder: folder.clone(),
+    };
+    let mut watcher = super::watcher(common.quiet);
+    let compared = study::compare(&targets, &profile, &options, watcher.as_mut())?;
+    Ok((compared, Some(folder)))
+}
+
+fn names(args: &CompareArgs) -> Vec<String> {
+    let own = |names: &[&str]| names.iter().map(|n| (*n).to_string()).collect();
+    match (args.ladder, args.targets.is_empty()) {
+        (true, _) => own(&LADDER),
+        (false, true) => own(&DEFAULT),
+        (false, false) => args.targets.clone(),
+    }
+}

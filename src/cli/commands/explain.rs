@@ -1,0 +1,15 @@
+//! `brunt explain PROFILE`
+
+use crate::cli::args::ExplainArgs;
+use crate::cli::exit;
+use crate::{plan, profile, study, target};
+use anyhow::Result;
+
+pub fn run(args: &ExplainArgs) -> Result<u8> {
+    let profile = profile::load(&args.profile)?;
+    let target = target::load(&args.target)?;
+    let setup = study::prepare(&[&target], Some(&profile))?;
+    let plan = plan::compile(&target, &profile, args.seed, &setup.facts)?;
+    print!("{}", plan::explain(&plan));
+    Ok(exit::PASS)
+}

@@ -1,0 +1,33 @@
+//! One file a command.
+
+pub mod compare;
+pub mod doctor;
+pub mod explain;
+pub mod heal;
+pub mod load;
+mod output;
+pub mod report;
+pub mod run;
+pub mod serve;
+pub mod up;
+
+use crate::live::Live;
+use crate::run::{End, Silent, Watcher};
+use crate::study::Ran;
+
+/// Who watches a run: the terminal, plain lines, or nobody.
+fn watcher(quiet: bool) -> Box<dyn Watcher> {
+    match quiet {
+        true => Box::new(Silent),
+        false => Box::new(Live::stderr()),
+    }
+}
+
+/// The exit code that the way a run ended asks for, before any judgement.
+fn code_of_end(runs: &[Ran]) -> Option<u8> {
+    runs.iter().find_map(|ran| match ran.end {
+        End::Interrupted(signal) => Some(super::exit::of_signal(signal)),
+        End::DiskFull(_) => Some(super::exit::INVALID),
+        End::Complete => None,
+    })
+}

@@ -1,0 +1,30 @@
+//! `brunt run TARGET`
+
+use crate::cli::args::RunArgs;
+use crate::cli::{options, signals};
+use crate::study::{self, RunOptions};
+use crate::{gate, plan, profile, report, target};
+use anyhow::Result;
+
+pub fn run(args: &RunArgs) -> Result<u8> {
+    let common = &args.common;
+    options::check_common(common)?;
+    let profile = profile::load(&common.profile)?;
+    let target = target::load(&args.target)?;
+    let setup = study::prepare(&[&target], Some(&profile))?;
+    let plan = plan::compile(&target, &profile, common.seed, &setup.facts)?;
+    let subject = study::folder_name(&plan.target);
+    let folder = options::record_folder(common.out.as_ref(), &subject, &profile.name)?;
+    let options = RunOptions { workers: common.threads, signal: signals::install() };
+    let ran = {
+        let mut watcher = super::watcher(common.quiet);
+        study::run_once(&plan, &setup, &options, &folder, watcher.as_mut())?
+    };
+    let page = super::output::write_run(&ran.folder, &ran.record, &ran.summary)?;
+    match common.json {
+        true => println!("{}", report::run_json(&ran.summary)),
+        false => print!("{}", report::run_text(&ran.summary, Some(&page))),
+    }
+    let code = gate::run_exit_code(&ran.summary, false);
+    Ok(super::code_of_end(std::slice::from_ref(&ran)).unwrap_or(code))
+}

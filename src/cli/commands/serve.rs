@@ -1,0 +1,38 @@
+//! `brunt serve ROLE`, and the hidden keeper.
+
+use crate::cli::args::ServeArgs;
+use crate::cli::{exit, options};
+use crate::plan::NodePlan;
+use crate::target::Role;
+use crate::{fleet, stack};
+use anyhow::{Context, Result, bail};
+
+pub fn run(args: &ServeArgs) -> Result<u8> {
+    if args.role == "relay" {
+        stack::relay::serve(std::io::stdin())?;
+        return Ok(exit::PASS);
+    }
+    let Some(role) = Role::parse(&args.role) else {
+        let roles: Vec<&str> = Role::ALL.iter().map(|r| r.name()).collect();
+        bail!("there is no role `{}`; there are: {}, relay", args.role, roles.join(", "));
+    };
+    let plan = match args.listen {
+        Some(_) => options::node_plan(args, role)?,
+        None => {
+            let text = std::io::read_to_string(std::io::stdin())
+                .context("cannot read a NodePlan from stdin (or use --listen to start by hand)")?;
+            serde_json::from_str::<NodePlan>(&text)
+                .context("stdin holds no NodePlan (use --listen to start a node by hand)")?
+        }
+    };
+    if plan.role != role {
+        bail!("the NodePlan on stdin is for role `{}`", plan.role.name());
+    }
+    stack::serve(plan)?;
+    Ok(exit::PASS)
+}
+
+pub fn keeper(fd: i32) -> Result<u8> {
+    fleet::keeper::main(fd);
+    Ok(exit::PASS)
+}

@@ -1,0 +1,46 @@
+//! `brunt up TARGET`
+
+use crate::base::clock;
+use crate::cli::args::UpArgs;
+use crate::cli::{exit, signals};
+use crate::fleet::Fleet;
+use crate::plan::RoutePlan;
+use crate::{plan, profile, study, target};
+use anyhow::{Result, bail};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+pub fn run(args: &UpArgs) -> Result<u8> {
+    let target = target::load(&args.target)?;
+    if target.url.is_some() {
+        bail!("{}: a target that is only a URL is not started by brunt", args.target);
+    }
+    let profile = profile::load("campaign[fault=[]]")?;
+    let setup = study::prepare(&[&target], None)?;
+    let plan = plan::compile(&target, &profile, 1, &setup.facts)?;
+    let signal = signals::install();
+    let run_id = format!("up-{:x}-{:x}", clock::wall().0 / 1_000_000, std::process::id());
+    let work = std::env::temp_dir().join(format!("brunt-{run_id}"));
+    std::fs::create_dir_all(&work)?;
+    let (events, _received) = std::sync::mpsc::channel();
+    let fleet = Fleet::start(&plan, &run_id, &work, &work.join("logs"), events);
+    if let Ok(fleet) = &fleet {
+        for node in &plan.nodes {
+            println!("{:<14} http://{:<24} admin http://{}", node.name, node.listen, node.admin);
+        }
+        for region in &plan.load.regions {
+            if let Some(RoutePlan::Fixed(entry)) = region.routes.first() {
+                println!("visitors from {}: http://{entry}/api/feed?page=1", region.name);
+            }
+        }
+        eprintln!("Ctrl-C stops it");
+        while signal.load(Ordering::Relaxed) == 0 {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        for left in fleet.shutdown() {
+            eprintln!("left behind: {left}");
+        }
+    }
+    let _ = std::fs::remove_dir_all(&work);
+    fleet.map(|_| exit::of_signal(signal.load(Ordering::Relaxed))).map_err(Into::into)
+}

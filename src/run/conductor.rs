@@ -1,0 +1,450 @@
+//! One run from beginning to end.
+
+use super::progress::Tally;
+use super::read_back::{WrittenKeys, read_back};
+use super::sampler::Sampler;
+use super::stand::FleetStand;
+use super::steady::SteadyState;
+use super::watch::Watcher;
+use crate::base::{Histogram, Nanos, clock};
+use crate::chaos::{Chaos, Permission};
+use crate::fleet::{Fleet, FleetError, FleetEvent};
+use crate::generator::{self, Generator, GeneratorError};
+use crate::plan::Plan;
+use crate::probe::HiccupMeter;
+use crate::record::{
+    Event, EventKind, Manifest, NodeEventKind, NodeRow, RecordError, Recorder, SCHEMA, Snapshot,
+};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
+
+/// From the last preparation to instant 0.
+const COUNTDOWN: Nanos = Nanos::from_millis(150);
+/// How often the conductor looks around.
+const TICK: Duration = Duration::from_millis(20);
+/// How often a watcher is told.
+const WATCH: Nanos = Nanos::from_millis(250);
+
+/// What a run is told besides its plan.
+pub struct Options {
+    pub run_id: String,
+    /// The record's folder; it is made.
+    pub folder: PathBuf,
+    /// For what nodes keep on disk; it is made, and removed at the end.
+    pub work_folder: PathBuf,
+    pub workers: u32,
+    pub doubts: Vec<String>,
+    /// A signal's number once one asked the run to stop; else 0.
+    pub signal: Arc<AtomicI32>,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    Complete,
+    /// By this signal.
+    Interrupted(i32),
+    /// The record could not be written any further; it is sealed with what it has.
+    DiskFull(String),
+}
+
+pub struct Finished {
+    pub folder: PathBuf,
+    pub end: End,
+    /// What was still there after everything was stopped; empty when verified clean.
+    pub leftovers: Vec<String>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    #[error(transparent)]
+    Fleet(#[from] FleetError),
+    #[error(transparent)]
+    Generator(#[from] GeneratorError),
+    #[error("cannot write into the record's folder {folder}: {cause}; choose another with --out")]
+    Output { folder: String, cause: std::io::Error },
+    #[error("cannot make the work folder {folder}: {cause}")]
+    WorkFolder { folder: String, cause: std::io::Error },
+    #[error("the keeper ended in the middle of the run; everything it held was stopped{}", still(.left))]
+    KeeperLost { left: String },
+}
+
+fn still(left: &str) -> String {
+    if left.is_empty() { String::new() } else { format!(", but still there: {left}") }
+}
+
+/// Conducts one run; its record is sealed when this returns `Ok`.
+///
+/// # Errors
+/// When the run could not be started, or not be carried on. Whatever was started is stopped.
+pub fn conduct(
+    plan: &Plan,
+    options: &Options,
+    watcher: &mut dyn Watcher,
+) -> Result<Finished, RunError> {
+    check_writable(&options.folder)?;
+    let work = WorkFolder::make(&options.work_folder)?;
+    let (fleet_sender, fleet_events) = mpsc::channel();
+    let fleet = match plan.is_bundled {
+        true => Some(Arc::new(Fleet::start(
+            plan,
+            &options.run_id,
+            &work.0,
+            &options.folder.join("logs"),
+            fleet_sender,
+        )?)),
+        false => None,
+    };
+    let epoch = clock::now() + COUNTDOWN;
+    let recorder = Recorder::create(&options.folder, &manifest(plan, options, epoch))?;
+    let mut conductor = Conductor::start(plan, options, recorder, fleet, fleet_events, epoch)?;
+    let end = conductor.watch_until_the_load_ends(watcher);
+    conductor.finish(end?, watcher)
+}
+
+fn manifest(plan: &Plan, options: &Options, epoch: Nanos) -> Manifest {
+    Manifest {
+        schema: SCHEMA,
+        brunt_version: env!("CARGO_PKG_VERSION").to_string(),
+        run_id: options.run_id.clone(),
+        plan: plan.clone(),
+        started_wall_ns: (clock::wall() + epoch.saturating_sub(clock::now())).0,
+        started_monotonic_ns: epoch.0,
+        workers: options.workers,
+        doubts: options.doubts.clone(),
+    }
+}
+
+/// A folder that cannot be written is found before anything is started.
+fn check_writable(folder: &Path) -> Result<(), RunError> {
+    let probe = folder.join(".writable");
+    std::fs::create_dir_all(folder)
+        .and_then(|()| std::fs::write(&probe, b"?"))
+        .and_then(|()| std::fs::remove_file(&probe))
+        .map_err(|cause| RunError::Output { folder: folder.display().to_string(), cause })
+}
+
+/// A folder that is removed with everything in it.
+struct WorkFolder(PathBuf);
+
+impl WorkFolder {
+    fn make(path: &Path) -> Result<Self, RunError> {
+        std::fs::create_dir_all(path)
+            .map_err(|cause| RunError::WorkFolder { folder: path.display().to_string(), cause })?;
+        Ok(WorkFolder(path.to_path_buf()))
+    }
+}
+
+impl Drop for WorkFolder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+struct Conductor<'a> {
+    plan: &'a Plan,
+    options: &'a Options,
+    recorder: Recorder,
+    /// Why the record could not be written, once.
+    problem: Option<String>,
+    fleet: Option<Arc<Fleet>>,
+    epoch: Nanos,
+    generator: Option<Generator>,
+    chaos: Option<Chaos>,
+    steady: Arc<SteadyState>,
+    tally: Tally,
+    written: WrittenKeys,
+    phases_told: usize,
+    workers_ended: u32,
+    _hiccup: HiccupMeter,
+    fleet_events: Receiver<FleetEvent>,
+    snapshots: Receiver<Snapshot>,
+    chaos_events: Receiver<Event>,
+    hiccups: Receiver<(u32, Histogram)>,
+    rows: Receiver<Vec<NodeRow>>,
+    sampler: Option<Sampler>,
+}
+
+impl<'a> Conductor<'a> {
+    fn start(
+        plan: &'a Plan,
+        options: &'a Options,
+        recorder: Recorder,
+        fleet: Option<Arc<Fleet>>,
+        fleet_events: Receiver<FleetEvent>,
+        epoch: Nanos,
+    ) -> Result<Self, RunError> {
+        let (snapshot_sender, snapshots) = mpsc::channel();
+        let (hiccup_sender, hiccups) = mpsc::channel();
+        let (row_sender, rows) = mpsc::channel();
+        let (chaos_sender, chaos_events) = mpsc::channel();
+        let steady = Arc::new(SteadyState::new(plan));
+        let hiccup = HiccupMeter::start(epoch, hiccup_sender);
+        let sampler = Sampler::start(plan, fleet.clone(), epoch, row_sender);
+        let generator = generator::start(
+            plan.load.clone(),
+            options.workers,
+            &plan.host.brunt_cpus,
+            epoch,
+            snapshot_sender,
+        )?;
+        let chaos = fleet.clone().filter(|_| !plan.faults.is_empty()).map(|fleet| {
+            let steady = steady.clone();
+            let permission: Permission = Box::new(move |_| steady.holds());
+            let stand = Arc::new(FleetStand::new(plan, fleet));
+            Chaos::start(plan.faults.clone(), epoch, stand, permission, move |event| {
+                let _ = chaos_sender.send(event);
+            })
+        });
+        Ok(Conductor {
+            plan,
+            options,
+            recorder,
+            problem: None,
+            fleet,
+            epoch,
+            generator: Some(generator),
+            chaos,
+            steady,
+            tally: Tally::new(options.workers),
+            written: WrittenKeys::default(),
+            phases_told: 0,
+            workers_ended: 0,
+            _hiccup: hiccup,
+            fleet_events,
+            snapshots,
+            chaos_events,
+            hiccups,
+            rows,
+            sampler: Some(sampler),
+        })
+    }
+
+    fn elapsed(&self) -> Nanos {
+        clock::now().saturating_sub(self.epoch)
+    }
+
+    /// Carries everything to the record until every worker has ended.
+    fn watch_until_the_load_ends(&mut self, watcher: &mut dyn Watcher) -> Result<End, RunError> {
+        let mut watch_at = Nanos::ZERO;
+        let mut end = End::Complete;
+        while self.workers_ended < self.options.workers {
+            self.collect(watcher)?;
+            if let Some(problem) = self.problem.take() {
+                watcher.note(&format!("the record cannot be written any further: {problem}"));
+                end = End::DiskFull(problem);
+            }
+            let signal = self.options.signal.load(Ordering::Relaxed);
+            if signal != 0 && end == End::Complete {
+                watcher.note("stopping: healing what is in force, sealing the record");
+                end = End::Interrupted(signal);
+            }
+            if end != End::Complete
+                && let Some(generator) = &self.generator
+            {
+                generator.stop();
+            }
+            let elapsed = self.elapsed();
+            if elapsed >= watch_at {
+                watcher.progress(&self.tally.progress(self.plan, elapsed));
+                watch_at = elapsed + WATCH;
+            }
+            std::thread::sleep(TICK);
+        }
+        Ok(end)
+    }
+
+    /// Everything that has arrived since the last look.
+    fn collect(&mut self, watcher: &mut dyn Watcher) -> Result<(), RunError> {
+        self.tell_phases(watcher);
+        while let Ok(snapshot) = self.snapshots.try_recv() {
+            self.workers_ended += u32::from(snapshot.is_last);
+            self.steady.add(&snapshot);
+            self.written.add(&snapshot);
+            self.tally.snapshot(&snapshot);
+            let written = self.recorder.snapshot(&snapshot);
+            self.keep(written);
+        }
+        while let Ok(event) = self.chaos_events.try_recv() {
+            watcher.note(&sentence(&event));
+            self.event(&event);
+        }
+        while let Ok(event) = self.fleet_events.try_recv() {
+            if let FleetEvent::KeeperLost { left } = event {
+                return Err(RunError::KeeperLost { left: left.join("; ") });
+            }
+            if let Some(event) = self.from_fleet(event) {
+                if event.at_ns > 0 {
+                    watcher.note(&sentence(&event));
+                }
+                self.event(&event);
+            }
+        }
+        while let Ok((second, histogram)) = self.hiccups.try_recv() {
+            self.recorder.hiccup(second, &histogram);
+        }
+        while let Ok(rows) = self.rows.try_recv() {
+            let written = self.recorder.nodes(&rows);
+            self.keep(written);
+        }
+        Ok(())
+    }
+
+    /// A record that cannot be written ends the run; it keeps what it has.
+    fn keep(&mut self, written: Result<(), RecordError>) {
+        if let Err(error) = written {
+            self.problem.get_or_insert(error.to_string());
+        }
+    }
+
+    fn event(&mut self, event: &Event) {
+        self.tally.event(event);
+        let written = self.recorder.event(event);
+        self.keep(written);
+    }
+
+    /// Phases begin and end by the plan; the generator needs no telling.
+    fn tell_phases(&mut self, watcher: &mut dyn Watcher) {
+        let elapsed = self.elapsed();
+        while let Some(phase) = self.plan.load.phases.get(self.phases_told) {
+            if phase.start > elapsed {
+                return;
+            }
+            if let Some(before) = self.phases_told.checked_sub(1).map(|i| &self.plan.load.phases[i])
+            {
+                self.event(&phase_event(EventKind::PhaseEnded, &before.name, before.end));
+            }
+            watcher.note(&format!("phase {}", phase.name));
+            self.event(&phase_event(EventKind::PhaseStarted, &phase.name, phase.start));
+            self.phases_told += 1;
+        }
+    }
+
+    /// A fleet's event on the run's clock; what happened before it is at 0.
+    fn from_fleet(&self, event: FleetEvent) -> Option<Event> {
+        let at = |instant: Nanos| instant.saturating_sub(self.epoch).0;
+        let make = |at_ns, kind, subject, object, detail| {
+            Some(Event { at_ns, kind, subject, object, lateness_ns: None, detail })
+        };
+        let none = String::new;
+        match event {
+            FleetEvent::Started { node, at: t } => {
+                make(at(t), EventKind::NodeStarted, node, none(), none())
+            }
+            FleetEvent::Ready { node, at: t } => {
+                make(at(t), EventKind::NodeReady, node, none(), none())
+            }
+            FleetEvent::Exited { node, at: t, how, expected } => {
+                let why = if expected { "by brunt" } else { "by itself" };
+                make(at(t), EventKind::NodeExited, node, none(), format!("{how}, {why}"))
+            }
+            FleetEvent::Node { node, event } => {
+                let t = at(Nanos(event.at_ns));
+                match event.what {
+                    NodeEventKind::Ready => None,
+                    NodeEventKind::Leader { term } => {
+                        make(t, EventKind::BecameLeader, node, term.to_string(), none())
+                    }
+                    NodeEventKind::Replica { term } => {
+                        make(t, EventKind::BecameReplica, node, term.to_string(), none())
+                    }
+                    NodeEventKind::MemberUp { member, why } => {
+                        make(t, EventKind::MemberUp, node, member, why)
+                    }
+                    NodeEventKind::MemberDown { member, why } => {
+                        make(t, EventKind::MemberDown, node, member, why)
+                    }
+                    NodeEventKind::Note { text } => make(t, EventKind::Note, node, none(), text),
+                }
+            }
+            FleetEvent::Note { text } => {
+                make(at(clock::now()), EventKind::Note, "keeper".into(), none(), text)
+            }
+            FleetEvent::KeeperLost { .. } => None,
+        }
+    }
+
+    /// Heals, reads back, stops everything, seals.
+    fn finish(mut self, end: End, watcher: &mut dyn Watcher) -> Result<Finished, RunError> {
+        let ended = self.elapsed();
+        let generator = self.generator.take().map(Generator::join);
+        if let Some(chaos) = self.chaos.take() {
+            chaos.stop();
+        }
+        if let Some(last) = self.plan.load.phases.last() {
+            self.event(&phase_event(EventKind::PhaseEnded, &last.name, last.end.min(ended)));
+        }
+        if end == End::Complete && self.fleet.is_some() && self.written.len() > 0 {
+            self.check_writes(watcher);
+        }
+        drop(self.sampler.take());
+        let collected = self.collect(watcher);
+        let leftovers = self.fleet.take().map(|fleet| fleet.shutdown()).unwrap_or_default();
+        for what in &leftovers {
+            watcher.note(&format!("left behind: {what}"));
+            self.note_event(format!("left behind: {what}"));
+        }
+        if end != End::Complete {
+            self.note_event(format!("ended early: {end:?}"));
+        }
+        self.recorder.seal(ended)?;
+        collected?;
+        generator.transpose()?;
+        Ok(Finished { folder: self.options.folder.clone(), end, leftovers })
+    }
+
+    fn check_writes(&mut self, watcher: &mut dyn Watcher) {
+        watcher.note(&format!("reading back {} written keys", self.written.len()));
+        let signal = self.options.signal.clone();
+        let stopped = move || signal.load(Ordering::Relaxed) != 0;
+        let (operations, unread) = read_back(self.plan, &self.written, self.epoch, &stopped);
+        let written = self.recorder.operations(&operations);
+        self.keep(written);
+        if unread > 0 || self.written.is_overflown {
+            self.note_event(format!("{unread} written keys could not be read back"));
+        }
+    }
+
+    fn note_event(&mut self, detail: String) {
+        let at_ns = self.elapsed().0;
+        let (subject, object) = ("brunt".to_string(), String::new());
+        let kind = EventKind::Note;
+        self.event(&Event { at_ns, kind, subject, object, lateness_ns: None, detail });
+    }
+}
+
+fn phase_event(kind: EventKind, name: &str, at: Nanos) -> Event {
+    Event {
+        at_ns: at.0,
+        kind,
+        subject: name.to_string(),
+        object: String::new(),
+        lateness_ns: None,
+        detail: String::new(),
+    }
+}
+
+/// An event for people who watch.
+fn sentence(event: &Event) -> String {
+    let Event { subject, object, detail, .. } = event;
+    match event.kind {
+        EventKind::FaultInjected => format!("fault {subject}: injected on {object}"),
+        EventKind::FaultHealed => format!("fault {subject}: healed on {object}"),
+        EventKind::FaultSkipped => format!("fault {subject}: skipped, {detail}"),
+        EventKind::HealFailed => format!("fault {subject}: NOT healed, {detail}"),
+        EventKind::NodeExited => format!("{subject} ended ({detail})"),
+        EventKind::NodeStarted => format!("{subject} started"),
+        EventKind::NodeReady => format!("{subject} is ready"),
+        EventKind::BecameLeader => format!("{subject} leads (term {object})"),
+        EventKind::BecameReplica => format!("{subject} follows"),
+        EventKind::MemberUp => format!("{subject} sees {object} again ({detail})"),
+        EventKind::MemberDown => format!("{subject} no longer uses {object} ({detail})"),
+        EventKind::PhaseStarted | EventKind::PhaseEnded => format!("phase {subject}"),
+        EventKind::GuardTripped | EventKind::Note => format!("{subject}: {detail}"),
+    }
+}

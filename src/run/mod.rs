@@ -1,0 +1,15 @@
+//! Floor 6: the conductor of one run: start, warm up, check, measure, inject, heal, recover, seal.
+//!
+//! It starts everything, carries values from who makes them to who needs them, and stops
+//! everything. It never judges: that is for `analysis` and `gate`, from the record alone.
+
+mod conductor;
+mod progress;
+mod read_back;
+mod sampler;
+mod stand;
+mod steady;
+mod watch;
+
+pub use conductor::{End, Finished, Options, RunError, conduct};
+pub use watch::{Progress, Silent, Watcher};

@@ -1,0 +1,141 @@
+//! Reads every node's usage and counters once a second, and brunt's own.
+
+use crate::base::{Nanos, clock};
+use crate::fleet::{Fleet, NodeState};
+use crate::plan::Plan;
+use crate::probe::{Machine, MachineSample, NodeSample, NodeSampler, OwnUsage, http_get};
+use crate::record::NodeRow;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
+
+/// Longest wait for a node's counters.
+const COUNTERS_DEADLINE: Duration = Duration::from_millis(60);
+
+/// Node → role and admin address.
+type Admins = BTreeMap<String, (&'static str, SocketAddr)>;
+
+/// The thread that reads every node's usage once a second.
+pub(super) struct Sampler {
+    stop: mpsc::Sender<()>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Sampler {
+    pub fn start(
+        plan: &Plan,
+        fleet: Option<Arc<Fleet>>,
+        epoch: Nanos,
+        sink: mpsc::Sender<Vec<NodeRow>>,
+    ) -> Sampler {
+        let (stop, stopped) = mpsc::channel();
+        let admins =
+            plan.nodes.iter().map(|n| (n.name.clone(), (n.role.name(), n.admin))).collect();
+        let thread = std::thread::Builder::new()
+            .name("sampler".into())
+            .spawn(move || sample_every_second(fleet.as_deref(), &admins, epoch, &stopped, &sink))
+            .expect("one more thread can be started");
+        Sampler { stop, thread: Some(thread) }
+    }
+}
+
+impl Drop for Sampler {
+    fn drop(&mut self) {
+        let _ = self.stop.send(());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn sample_every_second(
+    fleet: Option<&Fleet>,
+    admins: &Admins,
+    epoch: Nanos,
+    stopped: &Receiver<()>,
+    sink: &mpsc::Sender<Vec<NodeRow>>,
+) {
+    let mut sampler = NodeSampler::default();
+    let mut machine = Machine::sample();
+    // What was used before instant 0 belongs to no second.
+    for sample in samples(fleet, admins, &machine, &machine) {
+        sampler.row(0, sample);
+    }
+    for second in 0.. {
+        let at = epoch + Nanos::from_secs(u64::from(second) + 1);
+        let wait = at.saturating_sub(clock::now());
+        let is_last = stopped.recv_timeout(wait.duration()).is_ok();
+        let now = Machine::sample();
+        let rows = samples(fleet, admins, &machine, &now)
+            .into_iter()
+            .map(|sample| sampler.row(second, sample))
+            .collect();
+        machine = now;
+        if sink.send(rows).is_err() || is_last {
+            return;
+        }
+    }
+}
+
+fn samples(
+    fleet: Option<&Fleet>,
+    admins: &Admins,
+    before: &MachineSample,
+    now: &MachineSample,
+) -> Vec<NodeSample> {
+    let own = OwnUsage::sample();
+    let mut all = vec![NodeSample {
+        node: "brunt".into(),
+        server: "brunt".into(),
+        role: "generator".into(),
+        alive: true,
+        cpu_ns: own.cpu.0,
+        server_cpu_ns: own.cpu.0,
+        rss_bytes: own.rss_bytes,
+        threads: own.threads,
+        fds: own.fds,
+        steal_share: Some(now.steal_since(before)),
+        ..NodeSample::default()
+    }];
+    let Some(fleet) = fleet else { return all };
+    let leader = fleet.leader();
+    for usage in fleet.usage() {
+        // The relay is brunt's own, not the target's.
+        let Some((role, admin)) = admins.get(&usage.node) else { continue };
+        let role = match *role {
+            "database" if leader.as_deref() == Some(&usage.node) => "database/leader".to_string(),
+            "database" => "database/replica".to_string(),
+            other => other.to_string(),
+        };
+        // A stopped node would only use up the deadline.
+        let counters = match fleet.node_state(&usage.node) {
+            Some(NodeState::Ready) => counters(*admin),
+            _ => BTreeMap::new(),
+        };
+        let process = usage.process.unwrap_or_default();
+        all.push(NodeSample {
+            node: usage.node,
+            server: usage.server,
+            role,
+            alive: usage.process.is_some(),
+            cpu_ns: process.cpu.0,
+            server_cpu_ns: usage.server_cpu.0,
+            server_throttled_ns: usage.server_throttled.0,
+            rss_bytes: process.resident.0,
+            threads: process.threads,
+            fds: process.descriptors,
+            counters,
+            steal_share: None,
+        });
+    }
+    all
+}
+
+fn counters(admin: SocketAddr) -> BTreeMap<String, u64> {
+    http_get(admin, "/counters", COUNTERS_DEADLINE)
+        .ok()
+        .and_then(|body| serde_json::from_slice(&body).ok())
+        .unwrap_or_default()
+}

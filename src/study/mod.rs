@@ -1,0 +1,11 @@
+//! Floor 8: several runs with a purpose. A study prepares the machine's facts once, lets `run`
+//! conduct each plan, and hands records to `analysis`. The next plan is a pure function of what
+//! came before.
+
+mod compare;
+mod setup;
+mod single;
+
+pub use compare::{CompareOptions, Compared, LADDER, compare, compare_stored, folder_name};
+pub use setup::{Setup, StudyError, prepare};
+pub use single::{Ran, RunOptions, run_once};

@@ -1,0 +1,154 @@
+//! What is resolved once per command: cores, unit, quota period, calibration, network.
+
+use crate::base::{Nanos, clock, work};
+use crate::host;
+use crate::plan::{HostFacts, PlanError};
+use crate::profile::Profile;
+use crate::record::RecordError;
+use crate::run::RunError;
+use crate::target::Target;
+
+/// Share of the target's cores that the largest budget may take: the rest is for the kernel.
+const BUDGET_SHARE: f64 = 0.9;
+/// Quota period, unless a server's share would fall under the kernel's minimum.
+const PERIOD: Nanos = Nanos::from_millis(20);
+/// Where nodes listen on their own addresses; the admin side is one port above.
+const PORT: u16 = 17_170;
+/// The kernel refuses quotas under 1 ms.
+const QUOTA_MIN: Nanos = Nanos::from_millis(1);
+
+#[derive(Debug, thiserror::Error)]
+pub enum StudyError {
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    #[error(transparent)]
+    Run(#[from] RunError),
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    #[error(transparent)]
+    Facts(#[from] host::FactsError),
+    #[error("cannot measure on the target's cores: {0}")]
+    Calibrate(std::io::Error),
+    #[error("cannot write {path}: {cause}")]
+    Output { path: String, cause: std::io::Error },
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// The facts of this command, and what must be held while it runs.
+pub struct Setup {
+    pub facts: HostFacts,
+    /// Reasons for doubt about every run of this command.
+    pub doubts: Vec<String>,
+    /// Keeps other brunts off this command's network.
+    _network: host::NetworkClaim,
+}
+
+/// Looks at the machine and resolves what all runs of this command share.
+///
+/// # Errors
+/// When no network can be claimed, or the targets cannot be compared.
+pub fn prepare(targets: &[&Target], profile: Option<&Profile>) -> Result<Setup, StudyError> {
+    if let Some(profile) = profile {
+        equal_costs(targets, profile)?;
+    }
+    let host::Machine { mut facts, network, notes } = host::resolve(PORT)?;
+    let budget = targets.iter().map(|t| t.budget_units()).fold(0.0, f64::max);
+    let stack_cores = facts.stack_cpus.len() as f64;
+    facts.unit_cores = match budget > 0.0 {
+        true => (BUDGET_SHARE * stack_cores / budget).min(1.0),
+        false => 0.0,
+    };
+    let shares = targets.iter().flat_map(|t| t.server.values()).map(|g| g.units);
+    let least = shares.fold(f64::INFINITY, f64::min) * facts.unit_cores;
+    facts.period = period(least);
+    if budget > 0.0 {
+        facts.iterations_per_ms = calibrate(&facts.stack_cpus)?;
+        facts.quota_stall = host::stall::measure(facts.unit_cores, facts.period, &facts.stack_cpus)
+            .map_err(StudyError::Calibrate)?
+            .stall;
+    }
+    let others = host::other_brunts(&host::state_folder(), "");
+    let mut doubts = notes;
+    doubts.extend(
+        others.iter().map(|run| format!("another brunt ({run}) was running on this machine")),
+    );
+    Ok(Setup { facts, doubts, _network: network })
+}
+
+/// Iterations per millisecond on the target's cores, measured on a thread pinned there.
+fn calibrate(cores: &[u32]) -> Result<f64, StudyError> {
+    let cores = cores.to_vec();
+    let measure = move || {
+        host::affinity::pin_self(&cores)?;
+        Ok(work::calibrate())
+    };
+    std::thread::spawn(measure)
+        .join()
+        .expect("calibration does not panic")
+        .map_err(StudyError::Calibrate)
+}
+
+/// 20 ms, lengthened in whole milliseconds only where the smallest quota would be refused.
+fn period(least_cores: f64) -> Nanos {
+    if !least_cores.is_finite() || least_cores <= 0.0 {
+        return PERIOD;
+    }
+    // A hair of tolerance: 0.05 core in 20 ms is exactly the minimum.
+    let needed = QUOTA_MIN.as_millis_f64() / least_cores * (1.0 - 1e-9);
+    PERIOD.max(Nanos::from_millis(needed.ceil() as u64))
+}
+
+/// Rates relative to the work would differ between targets whose requests cost differently.
+fn equal_costs(targets: &[&Target], profile: &Profile) -> Result<(), StudyError> {
+    let mut first: Option<(&Target, f64)> = None;
+    for target in targets {
+        let cost = crate::plan::cost_per_request(target, profile)?;
+        match first {
+            None => first = Some((target, cost)),
+            Some((other, before)) if (before - cost).abs() > 1e-9 => {
+                return Err(StudyError::Refused(format!(
+                    "{} costs {:.3} ms a request and {} {:.3} ms: they cannot be compared under \
+                     one rate; make [app.cost] and [database.cost] equal",
+                    other.name,
+                    before * 1e3,
+                    target.name,
+                    cost * 1e3
+                )));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// A name for everything that a run creates: unique on this machine, sortable by time.
+pub(super) fn run_id() -> String {
+    let stamp = clock::wall().0 / 1_000_000;
+    format!("{stamp:x}-{:x}", std::process::id())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_period_is_lengthened_only_for_the_smallest_quota() {
+        assert_eq!(period(0.1), Nanos::from_millis(20));
+        assert_eq!(period(0.05), Nanos::from_millis(20));
+        assert_eq!(period(0.02), Nanos::from_millis(50));
+        assert_eq!(period(f64::INFINITY), Nanos::from_millis(20));
+    }
+
+    #[test]
+    fn targets_of_different_cost_are_not_compared() {
+        let a = crate::target::load("garage").unwrap();
+        let b = crate::target::load("garage[app.cost.feed=3ms]");
+        let profile = crate::profile::load("campaign").unwrap();
+        assert!(equal_costs(&[&a, &a], &profile).is_ok());
+        if let Ok(b) = b {
+            let error = equal_costs(&[&a, &b], &profile).unwrap_err().to_string();
+            assert!(error.contains("cannot be compared"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! One run, with its record.
+
+use super::setup::{Setup, StudyError, run_id};
+use crate::analysis::{self, About, Doubt, Level, Summary};
+use crate::gate;
+use crate::plan::Plan;
+use crate::record::Record;
+use crate::run::{self, End, Options, Watcher};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicI32;
+
+/// What every run of a command is told.
+pub struct RunOptions {
+    /// Generator workers; as many as brunt has cores when `None`.
+    pub workers: Option<u32>,
+    /// A signal's number once one asked to stop; else 0.
+    pub signal: Arc<AtomicI32>,
+}
+
+/// A run that has ended, read back from its record.
+pub struct Ran {
+    pub folder: PathBuf,
+    pub record: Record,
+    pub summary: Summary,
+    pub end: End,
+    pub leftovers: Vec<String>,
+}
+
+/// Conducts a plan and analyses its record.
+///
+/// # Errors
+/// When the run could not be started or carried on, or its record not be read.
+pub fn run_once(
+    plan: &Plan,
+    setup: &Setup,
+    options: &RunOptions,
+    folder: &Path,
+    watcher: &mut dyn Watcher,
+) -> Result<Ran, StudyError> {
+    let run_id = run_id();
+    let workers = options.workers.unwrap_or(plan.host.brunt_cpus.len() as u32).max(1);
+    let finished = run::conduct(
+        plan,
+        &Options {
+            work_folder: std::env::temp_dir().join(format!("brunt-{run_id}")),
+            run_id,
+            folder: folder.to_path_buf(),
+            workers,
+            doubts: setup.doubts.clone(),
+            signal: options.signal.clone(),
+        },
+        watcher,
+    )?;
+    let record = Record::open(&finished.folder)?;
+    let mut summary = analysis::summarise(&record);
+    if let Some((seen, remedy)) = cut_short(&finished.end) {
+        let remedy = remedy.to_string();
+        let doubt = Doubt { about: About::Record, level: Level::Invalid, seen, remedy };
+        summary.validity.doubts.push(doubt);
+    }
+    gate::judge(&mut summary);
+    Ok(Ran {
+        folder: finished.folder,
+        record,
+        summary,
+        end: finished.end,
+        leftovers: finished.leftovers,
+    })
+}
+
+/// Why a run that did not come to its end may not be believed, and what to do.
+fn cut_short(end: &End) -> Option<(String, &'static str)> {
+    match end {
+        End::Complete => None,
+        End::Interrupted(signal) => {
+            Some((format!("interrupted by signal {signal}"), "let it run to its end"))
+        }
+        End::DiskFull(problem) => {
+            Some((format!("the record is incomplete: {problem}"), "make room and run it again"))
+        }
+    }
+}
