@@ -32,6 +32,11 @@ use std::process::ExitCode;
 /// Runs the keeper on its end of the socket pair until brunt is gone or asks for the end.
 /// `cli` calls this for the hidden command `__keeper`, before it starts any thread.
 pub fn main(fd: RawFd) -> ExitCode {
+    // SAFETY: asks about a number, whatever it is.
+    if unsafe { nix::libc::fcntl(fd, nix::libc::F_GETFD) } < 0 {
+        eprintln!("keeper: brunt starts this by itself; it is not for use by hand");
+        return ExitCode::FAILURE;
+    }
     // SAFETY: `Fleet::start` handed this descriptor over for us alone.
     let socket = UnixStream::from(unsafe { OwnedFd::from_raw_fd(fd) });
     match prepare(&socket) {
