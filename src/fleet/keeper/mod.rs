@@ -167,6 +167,9 @@ impl Keeper {
     /// Writes the journal, then makes every server. No node runs yet.
     fn new(setup: Setup) -> io::Result<Keeper> {
         let started_setup = clock::now();
+        if setup.run.is_empty() || setup.run.contains(['/', '\0']) || setup.run.starts_with('.') {
+            return Err(io::Error::other(format!("`{}` cannot name a folder", setup.run)));
+        }
         affinity::pin_self(&setup.brunt_cpus)?;
         let cgroups = match setup.without_cgroups {
             true => Cgroups::none(&setup.run),
