@@ -156,6 +156,12 @@ impl Shared {
         }
     }
 
+    /// Whether the process of this start still runs.
+    fn runs_since(&self, node: &str, starts: u32) -> bool {
+        let state = lock(&self.state);
+        state.nodes.get(node).is_some_and(|n| n.starts == starts && n.process.is_some())
+    }
+
     /// Who does not listen any more does not want to know.
     fn tell(&self, event: FleetEvent) {
         let _ = lock(&self.events).send(event);
@@ -214,7 +220,10 @@ fn ask_health(shared: &Arc<Shared>, node: &str) {
     };
     let (own, name) = (shared.clone(), node.to_string());
     let asking = std::thread::Builder::new().name("ready".into()).spawn(move || {
-        if ready::within(super::READY_BOUND, || ready::is_healthy(admin)) {
+        let is_gone = || !own.runs_since(&name, starts);
+        let is_settled =
+            ready::within(super::READY_BOUND, || is_gone() || ready::is_healthy(admin));
+        if is_settled {
             is_ready(&own, &name, starts);
         } else {
             let text = format!("node {name} says that it is ready, but /healthz is not 200");

@@ -90,8 +90,14 @@ pub struct Story {
 }
 
 impl Story {
-    /// `None` when the file has no complete header; a torn last line is left out.
+    /// `None` when the file has no complete header, or is another user's: what it says is done with
+    /// our rights. A torn last line is left out.
     pub fn read(path: &Path) -> Option<Story> {
+        use std::os::unix::fs::MetadataExt;
+        let owner = std::fs::symlink_metadata(path).ok()?.uid();
+        if owner != rustix::process::geteuid().as_raw() {
+            return None;
+        }
         let text = std::fs::read_to_string(path).ok()?;
         let mut entries = text.lines().map_while(|line| serde_json::from_str(line).ok());
         let Some(Entry::Begin(header)) = entries.next() else { return None };

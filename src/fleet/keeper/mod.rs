@@ -32,6 +32,11 @@ use std::process::ExitCode;
 /// Runs the keeper on its end of the socket pair until brunt is gone or asks for the end.
 /// `cli` calls this for the hidden command `__keeper`, before it starts any thread.
 pub fn main(fd: RawFd) -> ExitCode {
+    // SAFETY: asks about a number, whatever it is.
+    if unsafe { nix::libc::fcntl(fd, nix::libc::F_GETFD) } < 0 {
+        eprintln!("keeper: brunt starts this by itself; it is not for use by hand");
+        return ExitCode::FAILURE;
+    }
     // SAFETY: `Fleet::start` handed this descriptor over for us alone.
     let socket = UnixStream::from(unsafe { OwnedFd::from_raw_fd(fd) });
     match prepare(&socket) {
@@ -58,6 +63,9 @@ fn prepare(socket: &UnixStream) -> io::Result<()> {
     socket.set_nonblocking(true)
 }
 
+/// A node that cannot live is not started more often than this.
+const REPAIR_TIME_MIN: Nanos = Nanos::from_millis(100);
+
 /// The connection to brunt, and the run once it was set up.
 struct Link {
     socket: UnixStream,
@@ -77,17 +85,24 @@ impl Link {
             poll::wait(&self.socket, !self.outbox.is_empty(), self.keeper.as_ref());
             for request in self.requests() {
                 let answer = self.answer(request.ask);
+                // Who has the answer has heard what it led to: a killed node is known to be down.
+                self.pass_news();
                 self.outbox.push(&Tell::Answer { id: request.id, answer });
             }
             if let Some(keeper) = &mut self.keeper {
                 keeper.turn();
-                keeper.news.drain(..).for_each(|tell| self.outbox.push(&tell));
             }
+            self.pass_news();
             self.outbox.flush(&mut self.socket);
         }
         // Brunt is gone, or asked for the end and has its answer.
         let left = self.keeper.take().map_or_else(Vec::new, |mut k| k.undo());
         if left.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+
+    fn pass_news(&mut self) {
+        let news = self.keeper.iter_mut().flat_map(|k| k.news.drain(..));
+        news.for_each(|tell| self.outbox.push(&tell));
     }
 
     fn requests(&mut self) -> Vec<Request> {
@@ -152,6 +167,9 @@ impl Keeper {
     /// Writes the journal, then makes every server. No node runs yet.
     fn new(setup: Setup) -> io::Result<Keeper> {
         let started_setup = clock::now();
+        if setup.run.is_empty() || setup.run.contains(['/', '\0']) || setup.run.starts_with('.') {
+            return Err(io::Error::other(format!("`{}` cannot name a folder", setup.run)));
+        }
         affinity::pin_self(&setup.brunt_cpus)?;
         let cgroups = match setup.without_cgroups {
             true => Cgroups::none(&setup.run),
@@ -251,7 +269,8 @@ impl Keeper {
         node.is_paused = false;
         let is_expected = node.is_held;
         let server = self.servers.get(&node.spec.server)?;
-        node.restart_at = (!is_expected).then(|| at + server.spec.restart_after);
+        let repair_time = server.spec.restart_after.max(REPAIR_TIME_MIN);
+        node.restart_at = (!is_expected).then(|| at + repair_time);
         let line = |line| Tell::Line { node: name.into(), line };
         self.news.extend(lines.into_iter().map(line));
         let exited = Tell::Exited { node: name.into(), at, how: how.clone(), is_expected };
@@ -268,7 +287,7 @@ impl Keeper {
             if let Err(e) = self.start(&name) {
                 // Once more after the repair time; a server that is frozen is thawed some day.
                 let server = &self.servers[&self.nodes[&name].spec.server];
-                let at = now + server.spec.restart_after.max(Nanos::from_millis(100));
+                let at = now + server.spec.restart_after.max(REPAIR_TIME_MIN);
                 self.nodes.entry(name.clone()).and_modify(|n| n.restart_at = Some(at));
                 self.news.push(Tell::Note { text: format!("restarting {name}: {e}") });
             }

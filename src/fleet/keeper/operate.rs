@@ -46,6 +46,9 @@ impl Keeper {
 
     /// Starts a node that does not run.
     pub(super) fn start(&mut self, name: &str) -> io::Result<Stamp> {
+        if self.journal.is_none() {
+            return refused("the run is over".into());
+        }
         let node = self.node(name)?;
         if node.running.is_some() {
             return refused(format!("node {name} runs already"));
@@ -56,7 +59,7 @@ impl Keeper {
             return refused(format!("server {} is frozen; thaw or kill it first", spec.server));
         }
         let (group, cpus) = (server.group.clone(), self.cpus_of(&spec.server));
-        self.write_ahead(&Entry::Starting { node: name.into() })?;
+        self.write_ahead(&Entry::Starting { node: name.into() });
         let before = clock::now();
         let spawned = spawn(&spec, &self.setup.run, &group, &cpus)?;
         let running = Running::new(spawned)?;
@@ -66,15 +69,19 @@ impl Keeper {
         node.running = Some(running);
         (node.is_held, node.restart_at) = (false, None);
         self.news.push(Tell::Started { node: name.into(), at: after, process });
-        self.write_ahead(&Entry::Process { node: name.into(), process })?;
+        self.write_ahead(&Entry::Process { node: name.into(), process });
         let proof = format!("process {} runs", process.pid);
         Ok(Stamp { before, after, mechanism: "spawn".into(), proof })
     }
 
-    fn write_ahead(&mut self, entry: &Entry) -> io::Result<()> {
-        match &mut self.journal {
-            Some(journal) => journal.append(entry),
-            None => refused("the run is over".into()),
+    /// A full disk does not keep a node from being repaired: the groups are in the journal already,
+    /// and every process bears the run's id in its environment, where `heal` finds it.
+    fn write_ahead(&mut self, entry: &Entry) {
+        if let Some(journal) = &mut self.journal
+            && let Err(e) = journal.append(entry)
+        {
+            let text = format!("writing {}: {e}", journal.path().display());
+            self.news.push(Tell::Note { text });
         }
     }
 

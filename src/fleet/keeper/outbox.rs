@@ -52,3 +52,35 @@ impl Outbox {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::protocol::Answer;
+
+    #[test]
+    fn who_does_not_read_loses_events_but_no_answers_and_is_told() {
+        let (mut ours, theirs) = UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let mut outbox = Outbox::default();
+        let line = Tell::Note { text: "x".repeat(1 << 20) };
+        for _ in 0..12 {
+            outbox.push(&line);
+            outbox.flush(&mut ours);
+        }
+        assert!(outbox.dropped > 0 && outbox.waiting.len() < BYTES_MAX + (2 << 20));
+        outbox.push(&Tell::Answer { id: 7, answer: Answer::Left(Vec::new()) });
+        assert!(!outbox.is_empty());
+        theirs.set_nonblocking(true).unwrap();
+        let mut heard = Vec::new();
+        while !outbox.is_empty() {
+            outbox.flush(&mut ours);
+            let _ = std::io::Read::read_to_end(&mut &theirs, &mut heard);
+        }
+        outbox.push(&Tell::Note { text: "y".into() });
+        outbox.flush(&mut ours);
+        let _ = std::io::Read::read_to_end(&mut &theirs, &mut heard);
+        let heard = String::from_utf8(heard).unwrap();
+        assert!(heard.contains("\"id\":7") && heard.contains("events were dropped"));
+    }
+}

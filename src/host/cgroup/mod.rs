@@ -236,6 +236,40 @@ mod tests {
         assert!(cgroups.run_folders().iter().all(|f| !f.exists()));
     }
 
+    fn spawn_in(group: &Group) -> std::process::Child {
+        let child = std::process::Command::new("sleep").arg("100").spawn().unwrap();
+        for folder in group.folders() {
+            files::write(&folder, "cgroup.procs", &child.id().to_string()).unwrap();
+        }
+        child
+    }
+
+    /// Each fallback that this machine has: the v1 freezer, and a quota group that cannot freeze.
+    #[test]
+    fn a_group_is_killed_whole_by_every_mechanism() {
+        let all = hierarchies();
+        let none = |name: &str| Cgroups::none(&format!("test-{}-{name}", std::process::id()));
+        let fallbacks = [
+            Cgroups { control: control_v1(&all), ..none("freezer") },
+            Cgroups { quota: quota_v1(&all), ..none("members") },
+            Cgroups { control: control_v2(&all, None), ..none("unified") },
+        ];
+        for cgroups in fallbacks {
+            let group = cgroups.create("s").unwrap();
+            if group.folders().is_empty() {
+                continue;
+            }
+            let mut child = spawn_in(&group);
+            let frozen = group.freeze(true).unwrap();
+            assert_eq!(frozen.is_some(), group.control.is_some());
+            let proof = group.kill().unwrap().unwrap();
+            eprintln!("{}: {frozen:?}, {proof}", group.control_mechanism());
+            assert_eq!(child.wait().unwrap().code(), None);
+            group.freeze(false).unwrap();
+            assert_eq!(cgroups.remove_all(), Vec::<String>::new());
+        }
+    }
+
     #[test]
     fn a_folder_without_the_runs_name_is_not_removed() {
         let folder = tempfile::tempdir().unwrap();
