@@ -85,7 +85,7 @@ pub fn headline(findings: &[Finding], names: &[String]) -> Option<String> {
         let fewest = count_text(sum(|r| r.first().map_or(0.0, |v| v.1)) as u64);
         let most = count_text(sum(|r| r.last().map_or(0.0, |v| v.1)) as u64);
         parts.push(format!(
-            "{} fails fewer visitors when parts die ({fewest} against {most})",
+            "{} keeps more visitors when parts die ({fewest} not in time, against {most})",
             names[i]
         ));
     }

@@ -51,7 +51,7 @@ fn equal_budgets_are_compared_and_faults_counted_only_where_attributable() {
     assert_eq!(
         headline,
         Some(
-            "vertical is faster while nothing breaks; horizontal fails fewer visitors when parts die (40 against 1,200); garage cannot carry the load."
+            "vertical is faster while nothing breaks; horizontal keeps more visitors when parts die (40 not in time, against 1,200); garage cannot carry the load."
         )
     );
     assert_eq!(c.footnotes.len(), 2);

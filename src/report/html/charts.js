@@ -120,7 +120,7 @@
     const most = Math.max(10, ...p.curves.map(c => c.x[c.x.length - 1]));
     const ticks = [1, 2, 10, 100, 1000, 10000, 100000];
     return [lines, shell({
-      showlegend: true, legend: { orientation: "h", y: -0.14, font: { size: 12, color: css("--soft") } },
+      showlegend: true, legend: { orientation: "h", y: -0.08, font: { size: 12, color: css("--soft") } },
       xaxis: { type: "log", range: [0, Math.log10(most) + 0.03], tickvals: ticks, ticktext: ["0", "50 %", "90 %", "99 %", "99.9 %", "99.99 %", "99.999 %"], fixedrange: false, hoverformat: ".4~g" },
       yaxis: { rangemode: "tozero", ticksuffix: " ms", fixedrange: false },
       margin: { l: 64, r: 8, t: 8, b: 28 },
