@@ -201,7 +201,7 @@ const TIMELINES: [(&str, &str, &str); 5] = [
 fn charts(page: &Page<'_>) -> Markup {
     html! {
         section #charts {
-            h2 { "All targets under one clock" }
+            h2 { @if page.runs.len() > 1 { "All targets under one clock" } @else { "Second by second" } }
             p.caption {
                 "Shaded bands are faults in force, named by their letters below. Drag over a chart to zoom all of them; double-click to see all again."
             }
