@@ -195,8 +195,12 @@ fn open_ledger(s: &Summary) -> Option<Doubt> {
 fn start_lag(health: &Health, s: &Summary, plan: &Plan) -> Option<Doubt> {
     let lag = health.start_lag_p99_ns.filter(|lag| *lag > LAG_HARMLESS)?;
     let remedy = "give brunt a core of its own, lower the rate, or stop what else runs here";
+    // The lag is the whole run's, so most of it belongs to the calm phase with the most requests.
     let calm = s.phases.iter().filter(|p| p.is_calm && !p.is_overloaded);
-    let response = calm.filter_map(|p| p.response_time_ns.highest().map(|(_, at)| at)).min();
+    let response = calm
+        .max_by_key(|p| p.response_time_ns.count)
+        .and_then(|p| p.response_time_ns.highest())
+        .map(|(_, at)| at);
     let of_response = response.map_or(0.0, |r| lag.0 as f64 / r.0.max(1) as f64);
     let of_limit = lag.0 as f64 / plan.load.in_time.0.max(1) as f64;
     let level = match of_response > LAG_OF_P99 || of_limit > LAG_OF_LIMIT {

@@ -1,9 +1,12 @@
 //! Floor 7: judges what analysis found. Measures nothing, and never turns missing data into a pass.
 
+mod threshold;
+
 pub use crate::objective::Verdict;
+pub use threshold::evaluate;
 
 use crate::analysis::{About, Comparison, Level, Summary};
-use crate::objective::Met;
+use crate::objective::{Met, Threshold};
 
 /// Exit codes; documented, and never reused for something else.
 pub mod exit_code {
@@ -22,6 +25,12 @@ pub mod exit_code {
     pub const GUARD: u8 = 6;
     pub const INTERRUPTED: u8 = 130;
     pub const TERMINATED: u8 = 143;
+}
+
+/// Evaluates thresholds, then judges.
+pub fn judge_by(s: &mut Summary, thresholds: &[Threshold]) -> Verdict {
+    s.objectives = thresholds.iter().map(|t| evaluate(t, s)).collect();
+    judge(s)
 }
 
 /// Judges a run by its validity and its objectives, and writes the verdict into the summary.

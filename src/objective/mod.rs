@@ -1,4 +1,9 @@
-//! Floor 1: what "good" means. Verdicts and their order; no measuring here.
+//! Floor 1: what "good" means. Verdicts and their order, objectives and thresholds; no measuring
+//! here.
+
+mod threshold;
+
+pub use threshold::{Aggregation, Comparator, Metric, Threshold, ThresholdError};
 
 use serde::{Deserialize, Serialize};
 use std::fmt;

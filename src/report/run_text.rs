@@ -1,7 +1,7 @@
 //! One run on one screen: what ends `brunt run` and `brunt load`.
 
 use super::text::{health_text, push_wrapped};
-use crate::analysis::comparison::{WorstHealth, count_text, percent};
+use crate::analysis::comparison::{WorstHealth, count_text, percent, short};
 use crate::analysis::{FaultSummary, Level, Summary, TimeSummary};
 use crate::base::Nanos;
 use crate::objective::Met;
@@ -141,7 +141,10 @@ pub fn fault_text(f: &FaultSummary) -> String {
     if let Some(why) = &f.skipped {
         return format!("{what}: not injected, {why}");
     }
-    let seconds = |s: f64| format!("{s:.1} s");
+    let seconds = |s: f64| match s {
+        s if s < 1.0 => format!("{} s", short(s)),
+        s => format!("{s:.1} s"),
+    };
     let mut parts = vec![format!("{} not in time", count_text(f.not_in_time))];
     parts.extend(f.detected_after_s.map(|s| format!("noticed after {}", seconds(s))));
     parts.extend(f.failed_over_after_s.map(|s| format!("new leader after {}", seconds(s))));

@@ -157,7 +157,7 @@ pub fn percent(share: f64) -> String {
     match value {
         v if v >= 100.0 => "100 %".into(),
         v if v > 99.9 => "99.9 %".into(),
-        v if v < 10.0 || v > 90.0 => {
+        v if !(10.0..=90.0).contains(&v) => {
             let one = format!("{v:.1}");
             format!("{} %", one.strip_suffix(".0").unwrap_or(&one))
         }

@@ -227,9 +227,11 @@ fn notes(runs: &[Run<'_>], targets: &[String]) -> Vec<String> {
     if let Some(note) = several_changes(runs, targets) {
         notes.push(note);
     }
-    notes.push(format!(
-        "One run each: differences under {CLAIM_RATIO} × are not claims. Intervals: --repeat 5"
-    ));
+    if runs.len() > 1 {
+        notes.push(format!(
+            "One run each: differences under {CLAIM_RATIO} × are not claims. Intervals: --repeat 5"
+        ));
+    }
     notes
 }
 

@@ -51,7 +51,7 @@ fn equal_budgets_are_compared_and_faults_counted_only_where_attributable() {
     assert_eq!(
         headline,
         Some(
-            "vertical is faster while nothing breaks; horizontal fails fewer visitors when parts die (40 against 1,200); garage cannot carry the load."
+            "vertical is faster while nothing breaks; horizontal keeps more visitors when parts die (40 not in time, against 1,200); garage cannot carry the load."
         )
     );
     assert_eq!(c.footnotes.len(), 2);
@@ -87,4 +87,40 @@ fn one_and_six_targets_work_and_a_lost_write_is_always_said() {
     let many: Vec<Record> = (0..6).map(|i| Builder::new(&format!("rung-{i}")).build()).collect();
     let c = compared(&many);
     assert!(c.rows.iter().all(|r| r.cells.len() == 6));
+}
+
+#[test]
+fn a_dead_leader_is_told_by_its_write_outage() {
+    let c = compared(&[
+        Builder::new("vertical")
+            .answered(10..15, 0.0)
+            .leader_killed_at(10.0, 90.0)
+            .writes(0..10_000, 50)
+            .writes(15_200..20_000, 50)
+            .build(),
+        Builder::new("horizontal")
+            .leader_killed_at(10.0, 0.8)
+            .writes(0..10_000, 50)
+            .writes(10_950..20_000, 50)
+            .build(),
+    ]);
+    let row = c.rows.iter().find(|r| r.metric == "writes out for").unwrap();
+    assert_eq!(row.label, "database leader");
+    let cells: Vec<String> = row.cells.iter().map(Cell::to_string).collect();
+    assert_eq!(cells, ["5.2 s (b)", "1.0 s (bound 1.2 s)"]);
+    let said = c.sentences.join("\n");
+    assert!(said.contains("When the database leader is killed, no write is acknowledged for: horizontal 1.0 s, vertical 5.2 s (5 s of it is the assumed repair time)."), "{said}");
+}
+
+#[test]
+fn a_record_that_ends_at_once_is_invalid_and_not_a_panic() {
+    let mut record = trio().remove(2);
+    record.series.clear();
+    record.nodes.clear();
+    record.latency.clear();
+    record.history.clear();
+    record.is_sealed = false;
+    let c = compared(&[record.clone(), record]);
+    assert_eq!(c.verdict, Verdict::Invalid);
+    assert_eq!(c.headline, None);
 }

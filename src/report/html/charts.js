@@ -43,7 +43,7 @@
     const line = css("--line"), soft = css("--soft");
     const axis = { gridcolor: line, linecolor: line, zerolinecolor: line, tickfont: { color: soft, size: 12 }, fixedrange: true, automargin: true };
     return {
-      margin: { l: 56, r: 8, t: 22, b: 28 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+      margin: { l: 56, r: 8, t: 44, b: 28 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: getComputedStyle(document.body).fontFamily, color: css("--ink"), size: 13 },
       hovermode: "x unified", hoverlabel: { bgcolor: css("--card"), bordercolor: line, font: { color: css("--ink") } },
       showlegend: false, modebar: { bgcolor: "rgba(0,0,0,0)", color: soft, activecolor: css("--ink") },
@@ -76,7 +76,7 @@
   const limit = y => ({ type: "line", xref: "paper", yref: "y", x0: 0, x1: 1, y0: y, y1: y, line: { color: css("--soft"), width: 1, dash: "dash" } });
   const each = make => D.targets.flatMap((t, i) => make(t, i));
   // Lines that lie on one another stay visible: the first ones are wider.
-  const under = i => 2 + 2 * Math.max(0, Math.min(D.targets.length, 4) - 1 - i);
+  const under = i => 2 + 1.3 * Math.max(0, Math.min(D.targets.length, 4) - 1 - i);
   const lineOf = (t, i, y, more) => ({ x: middle(y), y, name: escape(t.name), mode: "lines", line: { color: colour(i), width: 2, ...(more || {}) } });
 
   function inTime() {
@@ -120,10 +120,10 @@
     const most = Math.max(10, ...p.curves.map(c => c.x[c.x.length - 1]));
     const ticks = [1, 2, 10, 100, 1000, 10000, 100000];
     return [lines, shell({
-      showlegend: true, legend: { orientation: "h", y: -0.14, font: { size: 12, color: css("--soft") } },
+      showlegend: true, legend: { orientation: "h", y: -0.08, font: { size: 12, color: css("--soft") } },
       xaxis: { type: "log", range: [0, Math.log10(most) + 0.03], tickvals: ticks, ticktext: ["0", "50 %", "90 %", "99 %", "99.9 %", "99.99 %", "99.999 %"], fixedrange: false, hoverformat: ".4~g" },
       yaxis: { rangemode: "tozero", ticksuffix: " ms", fixedrange: false },
-      margin: { l: 64, r: 8, t: 8, b: 28 },
+      margin: { l: 64, r: 8, t: 32, b: 28 },
       shapes: [limit(D.in_time_ms)].filter(() => Math.max(0, ...p.curves.flatMap(c => c.ms)) > D.in_time_ms * 0.5),
     })];
   }
@@ -166,7 +166,7 @@
     }));
   }
 
-  document.getElementById("cpu").style.height = "290px";
+  document.getElementById("cpu").style.height = "310px";
   drawAll();
   link();
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);

@@ -2,7 +2,7 @@
 
 use super::data::ChartData;
 use super::plotly;
-use crate::analysis::comparison::{Row, count_text, percent};
+use crate::analysis::comparison::{Row, count_text, percent, short};
 use crate::analysis::{Comparison, FaultSummary, Run, share};
 use crate::objective::Verdict;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -201,7 +201,7 @@ const TIMELINES: [(&str, &str, &str); 5] = [
 fn charts(page: &Page<'_>) -> Markup {
     html! {
         section #charts {
-            h2 { "All targets under one clock" }
+            h2 { @if page.runs.len() > 1 { "All targets under one clock" } @else { "Second by second" } }
             p.caption {
                 "Shaded bands are faults in force, named by their letters below. Drag over a chart to zoom all of them; double-click to see all again."
             }
@@ -248,7 +248,7 @@ fn faults(page: &Page<'_>) -> Markup {
                 h2 { "What each fault did" }
                 p.caption { "All times from the instant of injection. Recovered: every later window of two seconds held the hypothesis, told in steps of one second." }
                 div.scroll {
-                    table {
+                    table.dense {
                         thead {
                             tr {
                                 th { "fault" } th { "target" } th { "hit" } th { "not in time" }
@@ -267,7 +267,7 @@ fn faults(page: &Page<'_>) -> Markup {
 }
 
 fn fault_rows(page: &Page<'_>, fault: &FaultSummary, letter: char) -> Markup {
-    let seconds = |s: Option<f64>| s.map_or("–".to_string(), |s| format!("{s:.1} s"));
+    let seconds = |s: Option<f64>| s.map_or("–".to_string(), seconds_text);
     html! {
         @for (index, (run, name)) in page.runs.iter().zip(&page.comparison.targets).enumerate() {
             @if let Some(f) = run.summary.faults.iter().find(|f| f.name == fault.name) {
@@ -282,7 +282,7 @@ fn fault_rows(page: &Page<'_>, fault: &FaultSummary, letter: char) -> Markup {
                         td { (count_text(f.failed_requests)) }
                         td { (seconds(f.detected_after_s)) }
                         td { (seconds(f.failed_over_after_s)) }
-                        td { (f.recovery_time_s.map_or("never".to_string(), |s| format!("{s:.1} s"))) }
+                        td { (f.recovery_time_s.map_or("never".to_string(), seconds_text)) }
                         td { (seconds(f.recovery_after_heal_s)) }
                         td.small { (f.mechanism) @if !f.proof.is_empty() { ": " (f.proof) } }
                     }
@@ -290,6 +290,10 @@ fn fault_rows(page: &Page<'_>, fault: &FaultSummary, letter: char) -> Markup {
             }
         }
     }
+}
+
+fn seconds_text(seconds: f64) -> String {
+    if seconds < 1.0 { format!("{} s", short(seconds)) } else { format!("{seconds:.1} s") }
 }
 
 fn validity(page: &Page<'_>) -> Markup {

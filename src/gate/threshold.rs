@@ -1,0 +1,124 @@
+//! Thresholds against a summary. Missing data is its own answer.
+
+use crate::analysis::{Summary, TimeSummary};
+use crate::objective::{Aggregation, Met, Metric, Objective, Threshold};
+use crate::record::Ledger;
+
+pub fn evaluate(t: &Threshold, s: &Summary) -> Objective {
+    let observed = match t.metric {
+        Metric::ResponseTime => response_times(t, s).and_then(|times| aggregate(times, t)),
+        Metric::ServiceTime => service_times(t, s).and_then(|times| aggregate(times, t)),
+        Metric::StartLag => aggregate(&s.start_lag_ns, t),
+        Metric::RecoveryTime => return recovery(t, s),
+        Metric::Errors => counts(t, s).and_then(|(l, _)| rate(l.planned - l.ok, l.planned)),
+        Metric::InTime => counts(t, s).and_then(|(l, in_time)| rate(in_time, l.planned)),
+        Metric::Throughput => (s.ledger.planned > 0).then_some(s.rate.completed_per_s),
+        Metric::LostWrites => s.data.lost.map(|n| n as f64),
+    };
+    let verdict = match observed {
+        Some(value) if t.comparator.holds(value, t.limit) => Met::Pass,
+        Some(_) => Met::Fail,
+        None => Met::NoData,
+    };
+    Objective { expression: t.expression.clone(), observed, verdict }
+}
+
+fn rate(part: u64, whole: u64) -> Option<f64> {
+    crate::analysis::share(part, whole)
+}
+
+fn label(t: &Threshold) -> Option<(&str, &str)> {
+    t.label.as_ref().map(|(key, name)| (key.as_str(), name.as_str()))
+}
+
+fn response_times<'a>(t: &Threshold, s: &'a Summary) -> Option<&'a TimeSummary> {
+    match label(t) {
+        None => Some(&s.response_time_ns),
+        Some(("request", name)) => s.requests.get(name).map(|r| &r.response_time_ns),
+        Some((_, name)) => s.phases.iter().find(|p| p.name == name).map(|p| &p.response_time_ns),
+    }
+}
+
+fn service_times<'a>(t: &Threshold, s: &'a Summary) -> Option<&'a TimeSummary> {
+    match label(t) {
+        None => Some(&s.service_time_ns),
+        Some((_, name)) => s.phases.iter().find(|p| p.name == name).map(|p| &p.service_time_ns),
+    }
+}
+
+fn counts<'a>(t: &Threshold, s: &'a Summary) -> Option<(&'a Ledger, u64)> {
+    match label(t) {
+        None => Some((&s.ledger, s.in_time)),
+        Some(("request", name)) => s.requests.get(name).map(|r| (&r.ledger, r.in_time)),
+        Some((_, name)) => s.phases.iter().find(|p| p.name == name).map(|p| (&p.ledger, p.in_time)),
+    }
+}
+
+fn aggregate(times: &TimeSummary, t: &Threshold) -> Option<f64> {
+    let value = match t.aggregation {
+        Aggregation::Quantile(q) => times.named(name_of(q.0)),
+        Aggregation::Mean => times.mean,
+        Aggregation::Min => times.min,
+        Aggregation::Max => times.max,
+        Aggregation::Rate | Aggregation::Count => None,
+    };
+    value.map(|ns| ns.0 as f64)
+}
+
+fn name_of(quantile: f64) -> &'static str {
+    let names =
+        [(0.5, "p50"), (0.75, "p75"), (0.9, "p90"), (0.95, "p95"), (0.99, "p99"), (0.999, "p999")];
+    let found = names.into_iter().find(|(q, _)| (q - quantile).abs() < 1e-9);
+    found.map_or("p9999", |(_, name)| name)
+}
+
+/// The longest of the faults named. One that was injected and never recovered fails every limit.
+fn recovery(t: &Threshold, s: &Summary) -> Objective {
+    let wanted = label(t).map(|(_, name)| name);
+    let times: Vec<Option<f64>> = (s.faults.iter())
+        .filter(|f| wanted.is_none_or(|name| f.name == name) && f.injected_at_s.is_some())
+        .map(|f| f.recovery_time_s.map(|seconds| seconds * 1e9))
+        .collect();
+    let observed = match times.iter().all(Option::is_some) {
+        true => times.iter().flatten().copied().reduce(f64::max),
+        false => None,
+    };
+    let verdict = match (times.is_empty(), observed) {
+        (true, _) => Met::NoData,
+        (false, Some(value)) if t.comparator.holds(value, t.limit) => Met::Pass,
+        (false, _) => Met::Fail,
+    };
+    Objective { expression: t.expression.clone(), observed, verdict }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::summarise;
+    use crate::analysis::testing::power_off_story;
+
+    #[test]
+    fn thresholds_pass_fail_or_have_no_data() {
+        let sound = summarise(&power_off_story().build());
+        let broken = summarise(&power_off_story().share(10..20, 0.2).build());
+        for (text, s, verdict) in [
+            ("response_time{phase:peak}: p(95)<100ms", &sound, Met::Pass),
+            ("response_time{phase:peak}: p(95)<10ms", &sound, Met::Fail),
+            ("response_time{phase:peak}: p(99.9)<1s", &sound, Met::NoData),
+            ("response_time{phase:night}: p(95)<1s", &sound, Met::NoData),
+            ("errors: rate<0.05", &sound, Met::Pass),
+            ("errors{request:feed}: rate<0.01", &sound, Met::Fail),
+            ("in_time{phase:peak}: rate>=1", &sound, Met::Pass),
+            ("throughput: rate>450", &sound, Met::Fail),
+            ("lost_writes: count==0", &sound, Met::NoData),
+            ("recovery_time{fault:lose-app}: max<10s", &sound, Met::Pass),
+            ("recovery_time: max<1s", &sound, Met::Fail),
+            ("recovery_time{fault:lose-app}: max<10s", &broken, Met::Fail),
+            ("recovery_time{fault:other}: max<10s", &sound, Met::NoData),
+            ("start_lag: p(99)<1ms", &sound, Met::Pass),
+        ] {
+            let met = evaluate(&text.parse().unwrap(), s);
+            assert_eq!(met.verdict, verdict, "{met:?}");
+        }
+    }
+}

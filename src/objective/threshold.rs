@@ -1,0 +1,253 @@
+//! Thresholds in k6's grammar with brunt's metrics: `response_time{phase:peak}: p(95)<1s`.
+
+use crate::base::Quantile;
+use crate::base::units::parse_duration;
+use serde::{Deserialize, Serialize};
+use std::str::FromStr;
+
+/// What is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Metric {
+    ResponseTime,
+    ServiceTime,
+    StartLag,
+    RecoveryTime,
+    Errors,
+    InTime,
+    Throughput,
+    LostWrites,
+}
+
+impl Metric {
+    const ALL: [(&'static str, Metric); 8] = [
+        ("response_time", Metric::ResponseTime),
+        ("service_time", Metric::ServiceTime),
+        ("start_lag", Metric::StartLag),
+        ("recovery_time", Metric::RecoveryTime),
+        ("errors", Metric::Errors),
+        ("in_time", Metric::InTime),
+        ("throughput", Metric::Throughput),
+        ("lost_writes", Metric::LostWrites),
+    ];
+
+    /// Whether its limit is a duration.
+    pub fn is_time(self) -> bool {
+        use Metric::{RecoveryTime, ResponseTime, ServiceTime, StartLag};
+        matches!(self, ResponseTime | ServiceTime | StartLag | RecoveryTime)
+    }
+
+    fn labels(self) -> &'static [&'static str] {
+        match self {
+            Metric::ResponseTime | Metric::Errors | Metric::InTime => &["request", "phase"],
+            Metric::ServiceTime => &["phase"],
+            Metric::RecoveryTime => &["fault"],
+            Metric::StartLag | Metric::Throughput | Metric::LostWrites => &[],
+        }
+    }
+
+    fn takes(self, how: Aggregation) -> bool {
+        match self {
+            Metric::ResponseTime | Metric::ServiceTime | Metric::StartLag => {
+                !matches!(how, Aggregation::Rate | Aggregation::Count)
+            }
+            Metric::RecoveryTime => how == Aggregation::Max,
+            Metric::Errors | Metric::InTime | Metric::Throughput => how == Aggregation::Rate,
+            Metric::LostWrites => how == Aggregation::Count,
+        }
+    }
+}
+
+/// How the values become one number.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Aggregation {
+    Quantile(Quantile),
+    Mean,
+    Min,
+    Max,
+    Rate,
+    Count,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Comparator {
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+    Equal,
+}
+
+impl Comparator {
+    pub fn holds(self, observed: f64, limit: f64) -> bool {
+        match self {
+            Comparator::Less => observed < limit,
+            Comparator::LessOrEqual => observed <= limit,
+            Comparator::Greater => observed > limit,
+            Comparator::GreaterOrEqual => observed >= limit,
+            Comparator::Equal => observed == limit,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Threshold {
+    /// As it was written.
+    pub expression: String,
+    pub metric: Metric,
+    /// `request`, `phase` or `fault`, and its name.
+    pub label: Option<(String, String)>,
+    pub aggregation: Aggregation,
+    pub comparator: Comparator,
+    /// Nanoseconds for times.
+    pub limit: f64,
+}
+
+#[derive(Debug, PartialEq, thiserror::Error)]
+#[error("threshold `{expression}`: {problem}; write it like {example}")]
+pub struct ThresholdError {
+    expression: String,
+    problem: String,
+    example: &'static str,
+}
+
+impl FromStr for Threshold {
+    type Err = ThresholdError;
+
+    fn from_str(text: &str) -> Result<Self, ThresholdError> {
+        parse(text.trim()).map_err(|problem| ThresholdError {
+            expression: text.trim().into(),
+            problem,
+            example: "response_time{phase:peak}: p(95)<1s, errors: rate<0.01 or lost_writes: count==0",
+        })
+    }
+}
+
+fn parse(text: &str) -> Result<Threshold, String> {
+    let (subject, condition) = split_subject(text)?;
+    let (metric, label) = parse_subject(subject)?;
+    let (how, comparator, limit) = split_condition(condition)?;
+    let aggregation = parse_aggregation(how)?;
+    if !metric.takes(aggregation) {
+        return Err(format!("`{how}` has no meaning for `{}`", subject.trim()));
+    }
+    let limit = match metric.is_time() {
+        true => parse_duration(limit)?.0 as f64,
+        false => (limit.parse().ok().filter(|v: &f64| v.is_finite()))
+            .ok_or_else(|| format!("`{limit}` is not a number"))?,
+    };
+    Ok(Threshold { expression: text.into(), metric, label, aggregation, comparator, limit })
+}
+
+/// The colon after the braces parts subject and condition; one inside them belongs to a label.
+fn split_subject(text: &str) -> Result<(&str, &str), String> {
+    let after_braces = match (text.find('{'), text.find('}')) {
+        (Some(open), Some(close)) if open < close => close,
+        (None, None) => 0,
+        _ => return Err("its braces do not match".into()),
+    };
+    let colon = text[after_braces..].find(':').ok_or("it has no `:` before its condition")?;
+    Ok((&text[..after_braces + colon], &text[after_braces + colon + 1..]))
+}
+
+fn parse_subject(text: &str) -> Result<(Metric, Option<(String, String)>), String> {
+    let (name, braces) = text.split_once('{').unwrap_or((text, ""));
+    let known = || Metric::ALL.map(|(name, _)| name).join(", ");
+    let metric =
+        (Metric::ALL.iter().find(|(n, _)| *n == name.trim()))
+            .map(|(_, metric)| *metric)
+            .ok_or_else(|| format!("there is no metric `{}`, only {}", name.trim(), known()))?;
+    let inside = braces.trim().trim_end_matches('}').trim();
+    if inside.is_empty() {
+        return Ok((metric, None));
+    }
+    let (key, value) = inside.split_once(':').ok_or("a label is written {key:name}")?;
+    let (key, value) = (key.trim(), value.trim());
+    match metric.labels().contains(&key) && !value.contains(',') {
+        true => Ok((metric, Some((key.into(), value.into())))),
+        false if metric.labels().is_empty() => Err(format!("`{}` has no labels", name.trim())),
+        false => Err(format!("one label of {} is possible", metric.labels().join(" or "))),
+    }
+}
+
+fn split_condition(text: &str) -> Result<(&str, Comparator, &str), String> {
+    let comparators = [
+        ("<=", Comparator::LessOrEqual),
+        (">=", Comparator::GreaterOrEqual),
+        ("==", Comparator::Equal),
+        ("<", Comparator::Less),
+        (">", Comparator::Greater),
+    ];
+    comparators
+        .into_iter()
+        .find_map(|(sign, comparator)| {
+            let (how, limit) = text.split_once(sign)?;
+            Some((how.trim(), comparator, limit.trim()))
+        })
+        .ok_or_else(|| "its condition has no <, <=, >, >= or ==".into())
+}
+
+fn parse_aggregation(text: &str) -> Result<Aggregation, String> {
+    let percentile = text.strip_prefix("p(").and_then(|t| t.strip_suffix(')'));
+    if let Some(percent) = percentile {
+        // Those that a summary holds; others would have to be read from the record again.
+        let held = ["50", "75", "90", "95", "99", "99.9", "99.99"];
+        return match (held.contains(&percent.trim()), percent.trim().parse::<f64>()) {
+            (true, Ok(p)) => Ok(Aggregation::Quantile(Quantile(p / 100.0))),
+            _ => Err(format!("p({percent}) is not kept, only p of {}", held.join(", "))),
+        };
+    }
+    match text {
+        "avg" => Ok(Aggregation::Mean),
+        "med" => Ok(Aggregation::Quantile(Quantile(0.5))),
+        "min" => Ok(Aggregation::Min),
+        "max" => Ok(Aggregation::Max),
+        "rate" => Ok(Aggregation::Rate),
+        "count" => Ok(Aggregation::Count),
+        _ => Err(format!("`{text}` is none of p(…), avg, med, min, max, rate, count")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_contracts_examples_parse() {
+        for text in [
+            "response_time{request:feed}: p(99)<200ms",
+            "response_time{phase:peak}: p(95)<1s",
+            "errors: rate<0.01",
+            "in_time: rate>0.99",
+            "throughput: rate>450",
+            "recovery_time{fault:kill-leader}: max<10s",
+            "lost_writes: count==0",
+            "start_lag: p(99)<1ms",
+        ] {
+            assert_eq!(text.parse::<Threshold>().unwrap().expression, text);
+        }
+        let t: Threshold = "response_time{phase:server lost}: p(99.9) <= 1.5s".parse().unwrap();
+        assert_eq!(t.label, Some(("phase".into(), "server lost".into())));
+        assert_eq!((t.limit, t.comparator), (1.5e9, Comparator::LessOrEqual));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (text, problem) in [
+            ("response_time: p(99)<200", "no unit"),
+            ("response_time p(99)<200ms", "no `:`"),
+            ("latency: p(99)<1s", "no metric `latency`"),
+            ("errors: p(99)<1", "no meaning"),
+            ("response_time: p(98)<1s", "not kept"),
+            ("start_lag{phase:peak}: p(99)<1ms", "no labels"),
+            ("recovery_time{phase:x}: max<1s", "one label of fault"),
+            ("errors: rate", "no <"),
+            ("errors{request:feed: rate<1", "braces"),
+            ("errors: rate<many", "not a number"),
+        ] {
+            let error = text.parse::<Threshold>().unwrap_err().to_string();
+            assert!(error.contains(problem) && error.contains("write it like"), "{text}: {error}");
+        }
+    }
+}
