@@ -302,15 +302,19 @@ fn replicas_answer_reads_during_an_election() {
 
 #[test]
 fn a_node_that_was_away_for_long_catches_up_by_snapshot() {
-    let mut cluster = Cluster::start(3, &Settings::default());
+    let mut cluster = {
+        let mut settings = Settings::default();
+        settings.database.snapshot_every = 200;
+        Cluster::start(3, &settings)
+    };
     let leader = cluster.leader();
     let away = (leader + 1) % 3;
     cluster.kill(away);
     // More entries than are kept behind a snapshot; each write of one thread is an entry.
     let writers = Writers::start(&cluster.plans, 2);
-    wait_for("a long log", Duration::from_secs(60), || {
+    wait_for("a long log", LONG * 2, || {
         let leader = (0..3).find(|i| cluster.role(*i)["role"] == "leader")?;
-        (cluster.role(leader)["last_log"].as_u64()? > 7_000).then_some(())
+        (cluster.role(leader)["last_log"].as_u64()? > 700).then_some(())
     });
     let acknowledged = writers.finish();
     cluster.restart(away);
