@@ -322,6 +322,8 @@ fn a_node_that_was_away_for_long_catches_up_by_snapshot() {
     wait_for("it to catch up", LONG, || {
         (cluster.role(away)["applied"].as_u64()? >= last).then_some(())
     });
+    let counters = call(cluster.plans[away].admin, "GET", "/counters", "").unwrap().1;
+    assert!(counters["snapshots_installed"].as_u64() >= Some(1), "{counters}");
     assert_kept(&cluster, &acknowledged, 2);
     let version = acknowledged.len() as u64;
     wait_for("it to answer", LONG, || {

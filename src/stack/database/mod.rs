@@ -146,7 +146,9 @@ async fn run_control(
     };
     tokio::spawn(election.run());
     tokio::spawn(announce(node.clone(), standing.clone(), was_fresh, is_listening));
+    let applied = disk.applied.clone();
     let admin = admin::Admin {
+        lag: node.counter("replication_lag"),
         node: node.clone(),
         raft: raft.clone(),
         log: log.clone(),
@@ -155,7 +157,7 @@ async fn run_control(
     };
     tokio::select! {
         ended = serve_admin(node.clone(), admin::pages(admin)) => ended,
-        why = election::watch(node.clone(), raft, log, standing) => {
+        why = election::watch(node.clone(), raft, log, applied, standing) => {
             Err(refuse(&node, format!("consensus has stopped: {why}")))
         }
     }
@@ -169,7 +171,7 @@ async fn start_raft(
     standing: &Standing,
 ) -> Result<raft::Raft, NodeError> {
     let config = Arc::new(config(node, &node.plan().settings.database));
-    let state = state::State::new(disk.clone());
+    let state = state::State::new(disk.clone(), node);
     raft::Raft::new(standing.own(), config, network.clone(), log.clone(), state)
         .await
         .map_err(|e| refuse(node, format!("consensus cannot start: {e}")))
