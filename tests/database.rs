@@ -225,7 +225,18 @@ fn acknowledged_writes_survive_sigkill_of_all_nodes() {
 
 #[test]
 fn a_stopped_leader_is_replaced_and_serves_nothing_stale_when_it_resumes() {
-    let cluster = Cluster::start(3, &Settings::default());
+    stop_the_leader_and_resume_it(Durability::Quorum);
+}
+
+#[test]
+fn a_resumed_leader_acknowledges_nothing_from_its_disk_alone() {
+    stop_the_leader_and_resume_it(Durability::Leader);
+}
+
+fn stop_the_leader_and_resume_it(durability: Durability) {
+    let mut settings = Settings::default();
+    settings.database.durability = durability;
+    let cluster = Cluster::start(3, &settings);
     let old = cluster.leader();
     cluster.write_surely(1, 6);
     cluster.node(old).stop();
@@ -237,6 +248,9 @@ fn a_stopped_leader_is_replaced_and_serves_nothing_stale_when_it_resumes() {
     cluster.node(old).resume();
     let mut id = 100;
     while written.elapsed() < Duration::from_millis(1500) {
+        id += 1;
+        let (status, _) = write_to(&cluster.plans[old], id, 7);
+        assert!(status != 200 || cluster.leader() == old, "a deposed leader acknowledged");
         let (status, body) = cluster.ask(old, "/videos/6?at=leader");
         assert!(status != 200 || body["version"].as_u64() >= Some(2), "stale: {body}");
         // A read that need not be the leader's may be as old as `staleness_max` allows.
@@ -244,9 +258,6 @@ fn a_stopped_leader_is_replaced_and_serves_nothing_stale_when_it_resumes() {
         let (status, body) = cluster.ask(old, "/videos/6");
         let shows = status != 200 || body["version"].as_u64() >= Some(2);
         assert!(shows || !must_show, "too stale: {body}");
-        id += 1;
-        let (status, _) = write_to(&cluster.plans[old], id, 7);
-        assert!(status == 421 || cluster.leader() == old, "a deposed leader said {status}");
     }
     wait_for("it to follow", LONG, || (cluster.role(old)["role"] == "replica").then_some(()));
 }
@@ -302,15 +313,19 @@ fn replicas_answer_reads_during_an_election() {
 
 #[test]
 fn a_node_that_was_away_for_long_catches_up_by_snapshot() {
-    let mut cluster = Cluster::start(3, &Settings::default());
+    let mut cluster = {
+        let mut settings = Settings::default();
+        settings.database.snapshot_every = 200;
+        Cluster::start(3, &settings)
+    };
     let leader = cluster.leader();
     let away = (leader + 1) % 3;
     cluster.kill(away);
     // More entries than are kept behind a snapshot; each write of one thread is an entry.
     let writers = Writers::start(&cluster.plans, 2);
-    wait_for("a long log", Duration::from_secs(60), || {
+    wait_for("a long log", LONG * 2, || {
         let leader = (0..3).find(|i| cluster.role(*i)["role"] == "leader")?;
-        (cluster.role(leader)["last_log"].as_u64()? > 7_000).then_some(())
+        (cluster.role(leader)["last_log"].as_u64()? > 700).then_some(())
     });
     let acknowledged = writers.finish();
     cluster.restart(away);
@@ -318,6 +333,8 @@ fn a_node_that_was_away_for_long_catches_up_by_snapshot() {
     wait_for("it to catch up", LONG, || {
         (cluster.role(away)["applied"].as_u64()? >= last).then_some(())
     });
+    let counters = call(cluster.plans[away].admin, "GET", "/counters", "").unwrap().1;
+    assert!(counters["snapshots_installed"].as_u64() >= Some(1), "{counters}");
     assert_kept(&cluster, &acknowledged, 2);
     let version = acknowledged.len() as u64;
     wait_for("it to answer", LONG, || {

@@ -232,7 +232,8 @@ pub struct DatabaseSettings {
     /// How often the leader tells its replicas that it lives.
     #[serde(with = "duration")]
     pub heartbeat: Nanos,
-    /// A replica that heard nothing for so long stands for election (up to twice that, drawn).
+    /// A replica that heard nothing for so long stands for election (up to half as long again,
+    /// drawn each time), once a majority says that it would grant the vote.
     #[serde(with = "duration")]
     pub election_timeout: Nanos,
     /// A replica that heard nothing from the leader for so long refuses reads, so that how stale an
@@ -242,6 +243,8 @@ pub struct DatabaseSettings {
     /// Longest wait for one call between database nodes.
     #[serde(with = "duration")]
     pub peer_deadline: Nanos,
+    /// Entries of the log between two snapshots.
+    pub snapshot_every: u32,
 }
 
 impl Default for DatabaseSettings {
@@ -262,6 +265,7 @@ impl Default for DatabaseSettings {
             election_timeout: Nanos::from_millis(600),
             staleness_max: Nanos::from_millis(1000),
             peer_deadline: Nanos::from_millis(500),
+            snapshot_every: 5_000,
         }
     }
 }

@@ -8,7 +8,7 @@ use super::raft::{Raft, Types};
 use super::standing::{Standing, index_of};
 use crate::base::{Nanos, clock};
 use crate::stack::http::read_body;
-use crate::stack::node::{AdminPages, Node, json as json_answer, text};
+use crate::stack::node::{AdminPages, Counter, Node, json as json_answer, text};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
@@ -29,6 +29,7 @@ pub struct Admin {
     pub log: Log,
     pub disk: Disk,
     pub standing: Arc<Standing>,
+    pub lag: Counter,
 }
 
 type Answered = Result<Response<Full<Bytes>>, StatusCode>;
@@ -58,12 +59,12 @@ impl Admin {
 
     fn role(&self) -> Answered {
         let applied = *self.disk.applied.borrow();
-        election::note_lag(&self.node, &self.standing, applied, self.log.last_id());
+        election::note_lag(&self.lag, &self.standing, applied, self.log.last_id());
         let role = if self.standing.is_leader() { "leader" } else { "replica" };
         encode(&json!({
             "role": role, "leader": self.standing.leader_name(), "term": self.standing.term(),
             "applied": applied, "last_log": self.log.last_index(),
-            "lag": self.node.counter("replication_lag").get(),
+            "lag": self.lag.get(),
         }))
     }
 
@@ -81,7 +82,7 @@ impl Admin {
             AppendEntriesResponse::Conflict => self.standing.heard(sent, None, applied),
             AppendEntriesResponse::HigherVote(_) => {}
         }
-        election::note_lag(&self.node, &self.standing, applied, self.log.last_id());
+        election::note_lag(&self.lag, &self.standing, applied, self.log.last_id());
         encode(&answer)
     }
 

@@ -11,13 +11,14 @@ use super::standing::{Standing, index_of, leader_of};
 use crate::base::random::{self, Stream};
 use crate::base::{Nanos, clock};
 use crate::record::NodeEventKind;
-use crate::stack::node::Node;
+use crate::stack::node::{Counter, Node};
 use openraft::ServerState;
 use rand_xoshiro::rand_core::Rng;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// How often a fresh first node looks whether the others are there.
@@ -169,7 +170,14 @@ impl Election {
 }
 
 /// Follows what consensus says: keeps the standing, emits role changes. Ends when consensus does.
-pub async fn watch(node: Node, raft: Raft, log: Log, standing: Arc<Standing>) -> String {
+pub async fn watch(
+    node: Node,
+    raft: Raft,
+    log: Log,
+    applied: watch::Receiver<u64>,
+    standing: Arc<Standing>,
+) -> String {
+    let lag = node.counter("replication_lag");
     let mut metrics = raft.metrics();
     let term_counter = node.counter("term");
     let mut shown = None;
@@ -186,6 +194,7 @@ pub async fn watch(node: Node, raft: Raft, log: Log, standing: Arc<Standing>) ->
         }
         term_counter.set(term);
         standing.observe(term, leader, log.last_index());
+        note_lag(&lag, &standing, *applied.borrow(), log.last_id());
         let role = match (state, leader) {
             (ServerState::Leader, _) => Some((true, term)),
             (_, Some(_)) => Some((false, term)),
@@ -204,11 +213,10 @@ pub async fn watch(node: Node, raft: Raft, log: Log, standing: Arc<Standing>) ->
     }
 }
 
-/// Follows what is applied, for people: how far this node is behind.
-pub fn note_lag(node: &Node, standing: &Standing, applied: u64, last: Option<LogId>) {
-    let lag = match standing.is_leader() {
+/// How far this node is behind: the leader's own log, or what the leader last said is committed.
+pub fn note_lag(gauge: &Counter, standing: &Standing, applied: u64, last: Option<LogId>) {
+    gauge.set(match standing.is_leader() {
         true => index_of(last).saturating_sub(applied),
         false => standing.lag(applied),
-    };
-    node.counter("replication_lag").set(lag);
+    });
 }

@@ -32,10 +32,9 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use writer::OwnWrites;
 
-/// Entries between two snapshots.
-const SNAPSHOT_EVERY: u64 = 5_000;
-/// Entries kept behind a snapshot, so that a replica that was away for a moment gets entries.
-const KEEP_BEHIND_SNAPSHOT: u64 = 1_000;
+/// Entries kept behind a snapshot, as one part in so many of those between two snapshots, so that a
+/// replica that was away for a moment gets entries.
+const KEEP_BEHIND_SHARE: u64 = 5;
 const SNAPSHOT_CHUNK_BYTES: u64 = 512 * 1024;
 const ENTRIES_PER_CALL: u64 = 256;
 /// Longest that a returned node waits for a leader before it calls itself ready all the same.
@@ -147,7 +146,9 @@ async fn run_control(
     };
     tokio::spawn(election.run());
     tokio::spawn(announce(node.clone(), standing.clone(), was_fresh, is_listening));
+    let applied = disk.applied.clone();
     let admin = admin::Admin {
+        lag: node.counter("replication_lag"),
         node: node.clone(),
         raft: raft.clone(),
         log: log.clone(),
@@ -156,7 +157,7 @@ async fn run_control(
     };
     tokio::select! {
         ended = serve_admin(node.clone(), admin::pages(admin)) => ended,
-        why = election::watch(node.clone(), raft, log, standing) => {
+        why = election::watch(node.clone(), raft, log, applied, standing) => {
             Err(refuse(&node, format!("consensus has stopped: {why}")))
         }
     }
@@ -170,7 +171,7 @@ async fn start_raft(
     standing: &Standing,
 ) -> Result<raft::Raft, NodeError> {
     let config = Arc::new(config(node, &node.plan().settings.database));
-    let state = state::State::new(disk.clone());
+    let state = state::State::new(disk.clone(), node);
     raft::Raft::new(standing.own(), config, network.clone(), log.clone(), state)
         .await
         .map_err(|e| refuse(node, format!("consensus cannot start: {e}")))
@@ -181,6 +182,8 @@ async fn start_raft(
 fn config(node: &Node, settings: &DatabaseSettings) -> Config {
     let ms = |d: crate::base::Nanos| (d.0 / 1_000_000).max(2);
     let lease = ms(election::lease(node));
+    let snapshot_every = u64::from(settings.snapshot_every.max(1));
+    let keep = snapshot_every / KEEP_BEHIND_SHARE;
     Config {
         cluster_name: "database".into(),
         election_timeout_min: lease - 1,
@@ -188,11 +191,11 @@ fn config(node: &Node, settings: &DatabaseSettings) -> Config {
         heartbeat_interval: ms(settings.peer_deadline) + 50,
         install_snapshot_timeout: 2 * ms(settings.peer_deadline),
         max_payload_entries: ENTRIES_PER_CALL,
-        replication_lag_threshold: SNAPSHOT_EVERY + KEEP_BEHIND_SNAPSHOT,
-        snapshot_policy: SnapshotPolicy::LogsSinceLast(SNAPSHOT_EVERY),
+        replication_lag_threshold: snapshot_every + keep,
+        snapshot_policy: SnapshotPolicy::LogsSinceLast(snapshot_every),
         snapshot_max_chunk_size: SNAPSHOT_CHUNK_BYTES,
-        max_in_snapshot_log_to_keep: KEEP_BEHIND_SNAPSHOT,
-        purge_batch_size: 256,
+        max_in_snapshot_log_to_keep: keep,
+        purge_batch_size: 64,
         enable_tick: false,
         enable_heartbeat: false,
         enable_elect: false,

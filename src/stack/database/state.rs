@@ -7,6 +7,7 @@ use super::log::failed;
 use super::raft::{
     Entry, Kind, LogId, Membership, Outcome, SnapshotMeta, StorageError, Types, Write,
 };
+use crate::stack::node::{Counter, Node};
 use openraft::storage::{RaftStateMachine, Snapshot};
 use openraft::{EntryPayload, ErrorSubject, ErrorVerb, OptionalSend, RaftSnapshotBuilder};
 use redb::{
@@ -207,11 +208,12 @@ type Kept = Arc<Mutex<Option<(SnapshotMeta, Arc<Vec<u8>>)>>>;
 pub struct State {
     disk: Disk,
     kept: Kept,
+    installed: Counter,
 }
 
 impl State {
-    pub fn new(disk: Disk) -> State {
-        State { disk, kept: Kept::default() }
+    pub fn new(disk: Disk, node: &Node) -> State {
+        State { disk, kept: Kept::default(), installed: node.counter("snapshots_installed") }
     }
 }
 
@@ -291,6 +293,7 @@ impl RaftStateMachine<Types> for State {
             .await
             .map_err(|e| failed(ErrorSubject::Snapshot(None), ErrorVerb::Write, &e))?;
         *self.kept.lock().expect("no panic while swapping") = Some(kept);
+        self.installed.add(1);
         Ok(())
     }
 
@@ -306,7 +309,6 @@ mod tests {
     use crate::plan::NodePlan;
     use crate::stack::database::log::Log;
     use crate::stack::database::writer::OwnWrites;
-    use crate::stack::node::Node;
     use crate::target::{Role, Settings};
     use openraft::testing::{StoreBuilder, Suite};
     use std::path::Path;
@@ -336,7 +338,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let disk = Disk::open(folder.path(), &node()).unwrap();
             let log = Log::open(disk.clone(), OwnWrites::default()).unwrap();
-            Ok((folder, log, State::new(disk)))
+            Ok((folder, log, State::new(disk, &node())))
         }
     }
 
@@ -357,7 +359,7 @@ mod tests {
 
     async fn fill(folder: &Path) -> (Disk, State) {
         let disk = Disk::open(folder, &node()).unwrap();
-        let mut state = State::new(disk.clone());
+        let mut state = State::new(disk.clone(), &node());
         let comment = Write { kind: Kind::Comment, text: "so é".into(), ..like(3, 8) };
         let entries = [entry(1, vec![like(1, 7), like(2, 8)]), entry(2, vec![like(1, 9), comment])];
         let outcomes = state.apply(entries).await.unwrap();
@@ -372,7 +374,7 @@ mod tests {
         let (_, mut state) = fill(from.path()).await;
         let built = state.get_snapshot_builder().await.build_snapshot().await.unwrap();
         let disk = Disk::open(to.path(), &node()).unwrap();
-        let mut other = State::new(disk.clone());
+        let mut other = State::new(disk.clone(), &node());
         other.apply([entry(1, vec![like(77, 7), like(78, 7)])]).await.unwrap();
         other.install_snapshot(&built.meta, built.snapshot).await.unwrap();
         assert_eq!(counts(&disk.database, 7).unwrap().version(), 1);
