@@ -338,3 +338,59 @@ async fn over_http_statuses_headers_and_admission() {
     assert_eq!(rejected.headers()["retry-after"], "1");
     assert_eq!((s.count("rejected"), s.count("in_flight")), (1, 0));
 }
+
+/// `cargo test --release --lib -- --ignored --nocapture app_overhead`: CPU of the service thread for
+/// each request, without the calibrated work.
+#[test]
+#[ignore = "a measurement"]
+fn app_overhead() {
+    let neighbours = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let (cache, database) = neighbours.block_on(async {
+        let data = Arc::new(Mutex::new(Data::default()));
+        let database = FakeDatabase::start("database-1", Some("database-1"), &data).await;
+        (FakeCache::start().await, database)
+    });
+    let app = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        app.block_on(async move {
+            let service = build(&node(vec![cache.peer(), database.peer()]));
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let handle = tokio::runtime::Handle::current();
+            tell.send((listener.local_addr().unwrap(), handle)).unwrap();
+            crate::stack::http::serve(listener, move |request| {
+                let service = service.clone();
+                async move { service.handle(request).await }
+            })
+            .await;
+        });
+    });
+    let (address, handle) = told.recv().unwrap();
+    let cpu = || handle.block_on(handle.spawn(async { clock::thread_cpu() })).unwrap();
+    let client = crate::stack::http::Client::new();
+    for (what, method, path) in [
+        ("hit", Method::GET, "/api/videos/1"),
+        ("asset", Method::GET, "/static/thumb-1.jpg"),
+        ("write", Method::POST, "/api/videos/2/likes"),
+    ] {
+        const N: u32 = 4000;
+        let run = async |n: u32| {
+            for i in 0..n {
+                let request = Request::builder().method(&method).uri(path);
+                let request = request.header("idempotency-key", format!("{i:016x}"));
+                let request = request.body(Full::default()).unwrap();
+                let answer = client.call(address, request, Duration::from_secs(3)).await.unwrap();
+                assert_eq!(answer.status(), StatusCode::OK);
+            }
+        };
+        neighbours.block_on(run(200));
+        let before = cpu();
+        neighbours.block_on(run(N));
+        let each = Nanos((cpu() - before).0 / u64::from(N));
+        println!("{what}: {each} of CPU per request");
+        assert!(each < Nanos::from_millis(1), "{each}");
+    }
+    let before = cpu();
+    std::thread::sleep(Duration::from_secs(1));
+    println!("idle: {} of CPU per second", cpu() - before);
+}
