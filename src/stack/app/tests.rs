@@ -394,3 +394,34 @@ fn app_overhead() {
     std::thread::sleep(Duration::from_secs(1));
     println!("idle: {} of CPU per second", cpu() - before);
 }
+
+/// The role as a process runs it: heartbeats to the balancer from the start, and health.
+#[tokio::test]
+async fn an_app_that_starts_sends_heartbeats() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let balancer = listener.local_addr().unwrap();
+    let beats = Arc::new(Mutex::new(Vec::<String>::new()));
+    let heard = beats.clone();
+    tokio::spawn(crate::stack::http::serve(listener, move |request: Request<_>| {
+        let heard = heard.clone();
+        async move {
+            let path = request.uri().path().to_string();
+            let body = crate::stack::http::read_body(request.into_body()).await.unwrap();
+            heard.lock().unwrap().push(format!("{path} {}", String::from_utf8_lossy(&body)));
+            crate::stack::node::text(StatusCode::NO_CONTENT, "")
+        }
+    }));
+    let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut plan = fakes::plan(vec![fakes::peer("balancer-1", Role::Balancer, balancer, balancer)]);
+    (plan.listen, plan.admin) = (free(), free());
+    plan.settings.app.heartbeat = Nanos::from_millis(20);
+    let service = plan.listen;
+    std::thread::spawn(move || crate::stack::serve(plan));
+    eventually("three heartbeats", || beats.lock().unwrap().len() >= 3).await;
+    let expected = r#"/heartbeat {"name":"app-2","in_flight":0,"draining":false}"#;
+    assert_eq!(beats.lock().unwrap()[0], expected);
+    let request = Request::builder().uri("/healthz").body(Full::default()).unwrap();
+    let client = crate::stack::http::Client::new();
+    let health = client.call(service, request, Duration::from_secs(1)).await.unwrap();
+    assert_eq!(health.status(), StatusCode::OK);
+}
