@@ -1,10 +1,23 @@
 //! Floor 4: the waist between measuring and judging. Samples, events, snapshots, the manifest,
 //! the recorder that writes a run's folder and the reader that opens it again.
 
+mod error;
 mod event;
 mod files;
+mod history;
+mod hlog;
+mod names;
+mod output;
+mod pending;
+mod reader;
+mod recorder;
 mod snapshot;
 
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub use error::RecordError;
 pub use event::{Event, EventKind, NodeEvent, NodeEventKind};
 pub use files::{Manifest, NodeRow, Record, SCHEMA, SeriesRow};
+pub use recorder::Recorder;
 pub use snapshot::{Cause, Cell, Ledger, Operation, OperationKind, Outcome, Snapshot, Tag};

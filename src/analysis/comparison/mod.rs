@@ -1,0 +1,283 @@
+//! Several runs of one profile beside each other: a table of values, the differences that may be
+//! claimed, and what is not shown. Text is made from the values, never the other way round.
+
+mod cell;
+mod findings;
+mod rows;
+
+pub use cell::{Cell, OutFor, Row, count_text, percent, short};
+pub use findings::{Finding, Topic};
+
+use super::summary::Summary;
+use super::validity::Level;
+use crate::base::Nanos;
+use crate::objective::Verdict;
+use crate::record::Record;
+use crate::target::Role;
+use serde::Serialize;
+use std::collections::BTreeSet;
+
+/// Two numbers of one run each may be called different from this ratio on: what repeats on a shared
+/// machine differ by anyway lies below it (default comparison, rule 13).
+pub const CLAIM_RATIO: f64 = 1.5;
+/// Budgets within this are the same.
+const SAME_CPU: f64 = 0.05;
+/// Work per request may differ by this between targets that cache nothing (rule 12).
+const SAME_WORK: f64 = 0.05;
+
+/// A run that takes part.
+#[derive(Clone, Copy, Debug)]
+pub struct Run<'a> {
+    pub record: &'a Record,
+    pub summary: &'a Summary,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Comparison {
+    /// Column names, unique.
+    pub targets: Vec<String>,
+    pub header: Header,
+    pub rows: Vec<Row>,
+    pub findings: Vec<Finding>,
+    /// The trade in one sentence, where there is one.
+    pub headline: Option<String>,
+    /// The findings as sentences, or the one that says that there is no difference.
+    pub sentences: Vec<String>,
+    pub footnotes: Vec<String>,
+    /// What the reader should know and the table does not show.
+    pub notes: Vec<String>,
+    pub verdict: Verdict,
+    pub reasons: Vec<String>,
+    pub health: WorstHealth,
+}
+
+/// What was the same for all.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Header {
+    pub profile: String,
+    pub seed: u64,
+    pub duration_s: f64,
+    pub unit_cores: f64,
+    pub period: Nanos,
+    pub quota_mechanism: String,
+    pub quota_stall: Nanos,
+    pub cores: u32,
+    pub generator_cores: usize,
+    pub is_generator_apart: bool,
+    pub in_time: Nanos,
+    pub hypothesis_in_time: f64,
+    /// Requests that one app node serves at once.
+    pub admission_limit: Option<u32>,
+    pub balancing: Option<String>,
+}
+
+/// The worst of all runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct WorstHealth {
+    pub start_lag_p99_ns: Option<Nanos>,
+    pub generator_core_share: Option<f64>,
+    pub steal_share: Option<f64>,
+    /// The largest distance from the calibration.
+    pub work_off: Option<f64>,
+}
+
+/// Compares runs in the order in which they are to be shown.
+///
+/// # Panics
+/// When there are no runs.
+pub fn compare(runs: &[Run<'_>]) -> Comparison {
+    assert!(!runs.is_empty(), "a comparison needs runs");
+    let targets = unique_names(runs);
+    let (verdict, reasons) = verdict(runs, &targets);
+    let rows = rows::rows(runs);
+    let findings = findings::findings(runs, &targets);
+    let sentences = match verdict {
+        Verdict::Invalid => vec!["No claims: at least one run may not be believed.".into()],
+        _ => sentences(&findings, runs.len()),
+    };
+    Comparison {
+        header: header(runs),
+        footnotes: rows::footnotes(&rows, runs),
+        notes: notes(runs, &targets),
+        health: worst_health(runs),
+        headline: findings::headline(&findings, &targets).filter(|_| verdict != Verdict::Invalid),
+        targets,
+        rows,
+        findings,
+        sentences,
+        verdict,
+        reasons,
+    }
+}
+
+fn sentences(findings: &[Finding], n_runs: usize) -> Vec<String> {
+    let mut sentences: Vec<String> = findings.iter().map(|f| f.text.clone()).collect();
+    if n_runs > 1 && !findings.iter().any(|f| f.is_difference) {
+        sentences.insert(
+            0,
+            format!("No difference: nothing measured differs by {CLAIM_RATIO} × or more."),
+        );
+    }
+    sentences
+}
+
+/// `vertical`, `vertical (2)`.
+fn unique_names(runs: &[Run<'_>]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for run in runs {
+        let name = &run.summary.target;
+        let twins = (2..).map(|n| format!("{name} ({n})"));
+        let free = std::iter::once(name.clone()).chain(twins).find(|n| !names.contains(n));
+        names.push(free.expect("the numbers do not end"));
+    }
+    names
+}
+
+fn header(runs: &[Run<'_>]) -> Header {
+    let plan = &runs[0].record.manifest.plan;
+    let host = &plan.host;
+    let node = |role| {
+        let plans = runs.iter().flat_map(|r| &r.record.manifest.plan.nodes);
+        plans.into_iter().find(|n| n.role == role)
+    };
+    Header {
+        profile: plan.profile.clone(),
+        seed: plan.seed,
+        duration_s: plan.load.end().as_secs_f64(),
+        unit_cores: host.unit_cores,
+        period: host.period,
+        quota_mechanism: host.quota_mechanism.clone(),
+        quota_stall: host.quota_stall,
+        cores: host.cores,
+        generator_cores: host.brunt_cpus.len(),
+        is_generator_apart: !host.brunt_cpus.iter().any(|cpu| host.stack_cpus.contains(cpu)),
+        in_time: plan.load.in_time,
+        hypothesis_in_time: plan.hypothesis_in_time,
+        admission_limit: node(Role::App).map(|n| n.settings.app.max_in_flight),
+        balancing: node(Role::Balancer)
+            .and_then(|n| serde_json::to_value(n.settings.balancer.algorithm).ok())
+            .and_then(|v| v.as_str().map(|s| s.replace('-', " "))),
+    }
+}
+
+fn verdict(runs: &[Run<'_>], targets: &[String]) -> (Verdict, Vec<String>) {
+    let mut verdict = Verdict::Pass;
+    let mut reasons = Vec::new();
+    for (run, name) in runs.iter().zip(targets) {
+        for doubt in &run.summary.validity.doubts {
+            let level = match doubt.level {
+                Level::Doubt => continue,
+                Level::Inconclusive => Verdict::Inconclusive,
+                Level::Invalid => Verdict::Invalid,
+            };
+            verdict = verdict.max(level);
+            reasons.push(format!("{name}: {}; {}", doubt.seen, doubt.remedy));
+        }
+    }
+    for reason in [different_load(runs), different_work(runs, targets)].into_iter().flatten() {
+        verdict = verdict.max(Verdict::Inconclusive);
+        reasons.push(reason);
+    }
+    (verdict, reasons)
+}
+
+/// Only runs of the same load under the same limit can be compared.
+fn different_load(runs: &[Run<'_>]) -> Option<String> {
+    let first = &runs[0].record.manifest.plan;
+    runs.iter().map(|r| &r.record.manifest.plan).find_map(|plan| {
+        let what = match () {
+            () if plan.profile != first.profile => "profiles",
+            () if plan.seed != first.seed => "seeds",
+            () if plan.load.in_time != first.load.in_time => "limits for in time",
+            () if plan.load.phases != first.load.phases => "phases or rates",
+            () if (plan.host.unit_cores - first.host.unit_cores).abs() > 1e-9 => "units of CPU",
+            () => return None,
+        };
+        Some(format!("the runs had different {what}; compare runs of one command"))
+    })
+}
+
+fn different_work(runs: &[Run<'_>], targets: &[String]) -> Option<String> {
+    let mut work: Vec<(f64, &String)> = (runs.iter().zip(targets))
+        .filter(|(run, _)| !roles(run).iter().any(|r| matches!(r, Role::Cache | Role::Cdn)))
+        .filter_map(|(run, name)| Some((run.summary.cpu.observed_ms?, name)))
+        .collect();
+    work.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let ((least, a), (most, b)) = (work.first()?, work.last()?);
+    (*most > least * (1.0 + SAME_WORK)).then(|| {
+        format!("a request took {most:.2} ms of CPU on {b} and {least:.2} ms on {a}; run again on a quiet machine")
+    })
+}
+
+fn roles(run: &Run<'_>) -> BTreeSet<Role> {
+    run.record.manifest.plan.nodes.iter().map(|n| n.role).collect()
+}
+
+fn notes(runs: &[Run<'_>], targets: &[String]) -> Vec<String> {
+    let mut notes = Vec::new();
+    for (run, name) in runs.iter().zip(targets) {
+        let plan = &run.record.manifest.plan;
+        let balancers = plan.nodes.iter().filter(|n| n.role == Role::Balancer).count();
+        let is_hit = (run.summary.faults.iter()).any(|f| f.roles.iter().any(|r| r == "balancer"));
+        if balancers == 1 && plan.servers.len() > 1 && !is_hit {
+            let target = &run.summary.target;
+            notes.push(format!("Not shown: the balancer is one server; losing it stops {name} too: brunt drill {target}"));
+        }
+    }
+    if let Some(note) = several_changes(runs, targets) {
+        notes.push(note);
+    }
+    notes.push(format!(
+        "One run each: differences under {CLAIM_RATIO} × are not claims. Intervals: --repeat 5"
+    ));
+    notes
+}
+
+/// Targets that differ in more than one kind of node do not show what caused a difference.
+fn several_changes(runs: &[Run<'_>], targets: &[String]) -> Option<String> {
+    (1..runs.len()).find_map(|i| {
+        let (before, after) = (roles(&runs[i - 1]), roles(&runs[i]));
+        let more: Vec<&str> = after.difference(&before).filter_map(|r| role_in_prose(*r)).collect();
+        (more.len() > 1).then(|| {
+            let (last, rest) = more.split_last().expect("there is more than one");
+            let list = format!("{} and {last}", rest.join(", "));
+            format!("{} also has {list}. One change at a time: brunt compare --ladder", targets[i])
+        })
+    })
+}
+
+fn role_in_prose(role: Role) -> Option<&'static str> {
+    match role {
+        Role::Cdn => Some("a CDN"),
+        Role::Balancer => Some("a balancer"),
+        Role::Cache => Some("a cache"),
+        Role::Directory | Role::App | Role::Database => None,
+    }
+}
+
+fn worst_health(runs: &[Run<'_>]) -> WorstHealth {
+    let all = || runs.iter().map(|r| &r.summary.validity);
+    let max = |values: &mut dyn Iterator<Item = f64>| values.reduce(f64::max);
+    WorstHealth {
+        start_lag_p99_ns: all().filter_map(|h| h.start_lag_p99_ns).max(),
+        generator_core_share: max(&mut all().filter_map(|h| h.generator_core_share)),
+        steal_share: max(&mut all().filter_map(|h| h.steal_share)),
+        work_off: max(&mut all().filter_map(|h| h.work_off.map(f64::abs))),
+    }
+}
+
+/// Targets with the same CPU budget, in the order of the runs.
+pub(super) fn same_cpu_groups(runs: &[Run<'_>]) -> Vec<Vec<usize>> {
+    let mut groups: Vec<(f64, Vec<usize>)> = Vec::new();
+    for (index, run) in runs.iter().enumerate() {
+        let Some(cores) = run.summary.cpu.given_cores else { continue };
+        match groups.iter_mut().find(|(c, _)| (c - cores).abs() <= SAME_CPU * c.max(cores)) {
+            Some((_, members)) => members.push(index),
+            None => groups.push((cores, vec![index])),
+        }
+    }
+    groups.into_iter().map(|(_, members)| members).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,240 @@
+//! `summary.json` as a value: the names are the contract's. What did not happen or was not measured
+//! is `None`, never 0.
+
+use super::validity::Health;
+use crate::base::{Histogram, Nanos, Quantile};
+use crate::objective::{Objective, Verdict};
+use crate::record::Ledger;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Version of `summary.json`.
+pub const SCHEMA: u32 = 1;
+
+/// One run, in numbers. Covers the measured phases; `ledger_run` the whole run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    pub schema: u32,
+    pub kind: String,
+    /// Until `gate` has judged the objectives: what validity alone comes to.
+    pub verdict: Verdict,
+    pub reasons: Vec<String>,
+    pub target: String,
+    pub profile: String,
+    pub seed: u64,
+    pub duration_s: f64,
+    pub ledger: Ledger,
+    pub ledger_run: Ledger,
+    /// Answered correctly within the limit, of the measured requests.
+    pub in_time: u64,
+    pub rate: RateSummary,
+    pub response_time_ns: TimeSummary,
+    pub service_time_ns: TimeSummary,
+    pub connection_wait_ns: TimeSummary,
+    pub start_lag_ns: TimeSummary,
+    pub phases: Vec<PhaseSummary>,
+    pub requests: BTreeMap<String, RequestSummary>,
+    pub cpu: CpuSummary,
+    pub faults: Vec<FaultSummary>,
+    pub data: DataSummary,
+    pub objectives: Vec<Objective>,
+    pub generator: GeneratorSummary,
+    pub validity: Health,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RateSummary {
+    pub offered_per_s: f64,
+    pub sent_per_s: f64,
+    /// Answers of any status.
+    pub completed_per_s: f64,
+}
+
+/// A histogram in a few numbers; a quantile with fewer than ten samples above it is `None`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TimeSummary {
+    pub count: u64,
+    pub min: Option<Nanos>,
+    pub mean: Option<Nanos>,
+    pub p50: Option<Nanos>,
+    pub p75: Option<Nanos>,
+    pub p90: Option<Nanos>,
+    pub p95: Option<Nanos>,
+    pub p99: Option<Nanos>,
+    pub p999: Option<Nanos>,
+    pub p9999: Option<Nanos>,
+    pub max: Option<Nanos>,
+}
+
+impl TimeSummary {
+    pub fn of(h: &Histogram) -> TimeSummary {
+        let q = |q| h.quantile(Quantile(q));
+        TimeSummary {
+            count: h.count(),
+            min: h.min(),
+            mean: h.mean(),
+            p50: q(0.5),
+            p75: q(0.75),
+            p90: q(0.9),
+            p95: q(0.95),
+            p99: q(0.99),
+            p999: q(0.999),
+            p9999: q(0.9999),
+            max: h.max(),
+        }
+    }
+
+    /// The highest of p99, p95, p90 and p50 that has enough samples, with its name.
+    pub fn highest(&self) -> Option<(&'static str, Nanos)> {
+        [("p99", self.p99), ("p95", self.p95), ("p90", self.p90), ("p50", self.p50)]
+            .into_iter()
+            .find_map(|(name, value)| value.map(|v| (name, v)))
+    }
+
+    pub fn named(&self, name: &str) -> Option<Nanos> {
+        match name {
+            "p50" => self.p50,
+            "p75" => self.p75,
+            "p90" => self.p90,
+            "p95" => self.p95,
+            "p99" => self.p99,
+            "p999" => self.p999,
+            "p9999" => self.p9999,
+            _ => None,
+        }
+    }
+}
+
+/// A phase of the load. All of them are listed; only the measured ones are in the totals.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PhaseSummary {
+    pub name: String,
+    pub measured: bool,
+    pub start_s: f64,
+    pub end_s: f64,
+    pub ledger: Ledger,
+    pub in_time: u64,
+    pub response_time_ns: TimeSummary,
+    pub service_time_ns: TimeSummary,
+    /// No fault was injected or in force in it, and its rate was level.
+    pub is_calm: bool,
+    /// More came than the target could answer: percentiles are then a function of the run's length.
+    pub is_overloaded: bool,
+    /// The busiest server of the phase.
+    pub busiest: Option<ServerLoad>,
+}
+
+impl PhaseSummary {
+    pub fn in_time_share(&self) -> Option<f64> {
+        super::timeline::share(self.in_time, self.ledger.planned)
+    }
+
+    pub fn ok_share(&self) -> Option<f64> {
+        super::timeline::share(self.ledger.ok, self.ledger.planned)
+    }
+}
+
+/// How much of its CPU a server used.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServerLoad {
+    pub server: String,
+    pub cores: f64,
+    /// Used ÷ given.
+    pub cpu_share: f64,
+    /// Share of the time in which at least one of its threads was held back by the quota.
+    pub throttled_share: f64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RequestSummary {
+    pub ledger: Ledger,
+    pub in_time: u64,
+    pub response_time_ns: TimeSummary,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CpuSummary {
+    pub unit_cores: Option<f64>,
+    pub given_cores: Option<f64>,
+    /// Over the measured phases, all servers.
+    pub used_s: Option<f64>,
+    pub per_1000_ok_s: Option<f64>,
+    /// One average request without any cache, by calibration.
+    pub calibrated_ms: Option<f64>,
+    /// CPU per answered request in the calm phases that were not overloaded.
+    pub observed_ms: Option<f64>,
+    pub expected_capacity_per_s: Option<f64>,
+}
+
+/// One fault and what it did. Times in seconds; instants since the start of the run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct FaultSummary {
+    pub name: String,
+    pub kind: String,
+    pub node: String,
+    pub mechanism: String,
+    pub proof: String,
+    pub planned_at_s: f64,
+    pub injected_at_s: Option<f64>,
+    pub healed_at_s: Option<f64>,
+    pub detected_after_s: Option<f64>,
+    pub failed_over_after_s: Option<f64>,
+    pub recovery_time_s: Option<f64>,
+    pub recovery_after_heal_s: Option<f64>,
+    pub assumed_repair_s: Option<f64>,
+    /// The hypothesis held before the injection.
+    pub attributable: bool,
+    pub not_in_time: u64,
+    pub failed_requests: u64,
+    /// Why it was not injected.
+    pub skipped: Option<String>,
+    /// Planned from the injection to the next fault, or to the end of the load.
+    pub requests_until_next: u64,
+    /// Share in time while it was in force.
+    pub in_time_share: Option<f64>,
+    /// Roles of the nodes that were hit.
+    pub roles: Vec<String>,
+    pub write_outage: Option<Outage>,
+    pub read_outage: Option<Outage>,
+}
+
+/// The longest time around a fault without a success of one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Outage {
+    pub longest_s: f64,
+    /// Gaps up to this long come about by chance at this rate.
+    pub resolution_s: f64,
+    /// No success followed; it is a lower bound.
+    pub is_open: bool,
+}
+
+impl Outage {
+    pub fn is_visible(&self) -> bool {
+        self.is_open || self.longest_s > self.resolution_s
+    }
+}
+
+/// The data check. `None`: not known, because nothing was read back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DataSummary {
+    pub acknowledged: u64,
+    pub read_back: Option<u64>,
+    pub lost: Option<u64>,
+    pub duplicated: Option<u64>,
+    pub indeterminate: u64,
+    pub stale_reads: Option<u64>,
+    /// Acknowledged writes under keys that were not read back: neither found nor lost.
+    pub unchecked: u64,
+    /// Found although certainly refused.
+    pub unexpected: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct GeneratorSummary {
+    pub cpu_s: Option<f64>,
+    pub rss_max_bytes: Option<u64>,
+    pub workers: u32,
+    /// Of a closed loop; an open loop's number is not in the record.
+    pub connections: Option<u32>,
+    pub in_flight_max: Option<u32>,
+}

@@ -1,0 +1,30 @@
+//! `kill`: SIGKILL; healed by starting the process again.
+
+use super::{Done, Hit, Injector, Stand, each};
+
+pub(super) struct Kill;
+
+impl Injector for Kill {
+    fn inject(&self, hit: &Hit, stand: &dyn Stand) -> Result<Done, String> {
+        match hit.is_server_wide {
+            true => each(&hit.servers, |server| stand.kill_server(server)),
+            false => each(&hit.nodes, |node| stand.kill_node(node)),
+        }
+    }
+
+    /// A leader only comes back once another one leads, where there is another one: a restarted
+    /// leader would resume without an election, and the fault would have measured a restart.
+    fn may_heal(&self, hit: &Hit, stand: &dyn Stand) -> bool {
+        let Some(role) = &hit.leader_of else { return true };
+        let others =
+            stand.nodes().into_iter().any(|n| n.role == role && !hit.nodes.contains(&n.name));
+        !others || stand.leader(role).is_some_and(|leader| !hit.nodes.contains(&leader))
+    }
+
+    fn heal(&self, hit: &Hit, stand: &dyn Stand) -> Result<Done, String> {
+        match hit.is_server_wide {
+            true => each(&hit.servers, |server| stand.start_server(server)),
+            false => each(&hit.nodes, |node| stand.start_node(node)),
+        }
+    }
+}

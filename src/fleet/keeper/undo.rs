@@ -1,0 +1,85 @@
+//! The end: nothing that this run started or made is left, and the keeper has looked.
+
+use super::Keeper;
+use crate::base::Nanos;
+use crate::host::cgroup::files::within;
+use crate::host::heal::{kill_all, marked};
+use crate::host::process::{Identity, descendants};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
+
+/// For all processes together; SIGKILL needs milliseconds.
+const BOUND: Nanos = Nanos::from_secs(5);
+
+impl Keeper {
+    /// Kills every server whole, then whatever else descends from the keeper, removes the groups
+    /// and the journal. Returns what is left. A second call finds nothing to do.
+    pub(super) fn undo(&mut self) -> Vec<String> {
+        for node in self.nodes.values_mut() {
+            node.is_held = true;
+            node.restart_at = None;
+        }
+        let mut left = Vec::new();
+        for server in self.servers.values() {
+            if let Err(e) = server.group.kill() {
+                left.push(e.to_string());
+            }
+        }
+        self.kill_descendants(&mut left);
+        self.collect_exits();
+        left.extend(self.cgroups.remove_all());
+        self.servers.clear();
+        self.forget(&mut left);
+        left
+    }
+
+    fn kill_descendants(&mut self, left: &mut Vec<String>) {
+        let run = self.setup.run.clone();
+        let find = || {
+            let below =
+                descendants(std::process::id() as i32).into_iter().filter(|s| s.state != 'Z');
+            let mut all: Vec<Identity> =
+                below.map(|s| Identity { pid: s.pid, start_time: s.start_time }).collect();
+            all.extend(marked(&run));
+            all
+        };
+        let is_gone = || {
+            self.reap_strays();
+            kill_all(&find()) == 0
+        };
+        if !within(BOUND, is_gone) {
+            left.extend(find().iter().map(|p| format!("process {} still runs", p.pid)));
+        }
+    }
+
+    /// The journal goes last, and only when all is clean: else `brunt heal` needs it.
+    fn forget(&mut self, left: &mut Vec<String>) {
+        if left.is_empty()
+            && let Some(journal) = self.journal.take()
+            && let Err(e) = journal.remove()
+        {
+            left.push(format!("the journal: {e}"));
+        }
+    }
+
+    /// Waits for dead children that are not nodes: they were left by one.
+    pub(super) fn reap_strays(&mut self) {
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        // Bounded: each round reaps one or ends; nodes are collected before we are asked.
+        for _round in 0..1_000 {
+            let pid = match waitid(Id::All, flags) {
+                Ok(WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, _, _)) => pid,
+                _ => return,
+            };
+            let is_node = |n: &super::Node| {
+                n.running.as_ref().is_some_and(|r| r.identity().pid == pid.as_raw())
+            };
+            if let Some(name) =
+                self.nodes.values().find(|n| is_node(n)).map(|n| n.spec.name.clone())
+            {
+                self.collect_exit(&name);
+            } else {
+                let _ = waitpid(pid, None);
+            }
+        }
+    }
+}

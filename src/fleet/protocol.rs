@@ -1,0 +1,155 @@
+//! What brunt and its keeper say to each other: JSON lines over a socket pair.
+
+use crate::base::Nanos;
+use crate::host::Identity;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// The descriptor under which the keeper finds its end of the socket pair. Nodes find their event
+/// pipe there.
+pub const HANDED_FD: i32 = 3;
+
+/// No line is longer; a longer one is an error of the other side.
+pub const LINE_BYTES_MAX: usize = 16 << 20;
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Request {
+    pub id: u64,
+    pub ask: Ask,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "kebab-case")]
+pub enum Ask {
+    /// First, once.
+    Setup(Box<Setup>),
+    StartNode {
+        node: String,
+    },
+    KillNode {
+        node: String,
+    },
+    TerminateNode {
+        node: String,
+    },
+    PauseNode {
+        node: String,
+    },
+    ResumeNode {
+        node: String,
+    },
+    FreezeServer {
+        server: String,
+    },
+    ThawServer {
+        server: String,
+    },
+    KillServer {
+        server: String,
+    },
+    StartServer {
+        server: String,
+    },
+    SetShare {
+        server: String,
+        fraction: f64,
+    },
+    /// `None` restores.
+    SetCpus {
+        server: String,
+        cpus: Option<u32>,
+    },
+    ServerUse,
+    Shutdown,
+}
+
+/// All that the keeper has to know of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Setup {
+    pub run: String,
+    pub brunt: Identity,
+    pub state_folder: PathBuf,
+    pub brunt_cpus: Vec<u32>,
+    pub stack_cpus: Vec<u32>,
+    pub period: Nanos,
+    /// As if no cgroup were writable.
+    pub without_cgroups: bool,
+    pub servers: Vec<ServerSpec>,
+    pub nodes: Vec<NodeSpec>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServerSpec {
+    pub name: String,
+    /// `None` for what is brunt's own: no share, and brunt's cores.
+    pub cores: Option<f64>,
+    pub restart_after: Nanos,
+    pub nodes: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NodeSpec {
+    pub name: String,
+    pub server: String,
+    pub program: PathBuf,
+    pub arguments: Vec<String>,
+    pub stdin: String,
+    pub log: PathBuf,
+}
+
+/// An operation's instants, how it was done, and what was seen by looking afterwards.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stamp {
+    /// `CLOCK_MONOTONIC` right before the system call.
+    pub before: Nanos,
+    /// And right after it.
+    pub after: Nanos,
+    pub mechanism: String,
+    pub proof: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerUse {
+    pub server: String,
+    pub used: Nanos,
+    pub throttled: Nanos,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer {
+    Done(Stamp),
+    Use(Vec<ServerUse>),
+    /// What is left after a shutdown; empty when all is clean.
+    Left(Vec<String>),
+    Refused(String),
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "tell", rename_all = "kebab-case")]
+pub enum Tell {
+    Answer {
+        id: u64,
+        answer: Answer,
+    },
+    Started {
+        node: String,
+        at: Nanos,
+        process: Identity,
+    },
+    Exited {
+        node: String,
+        at: Nanos,
+        how: String,
+        /// A fault or a stop explains it.
+        is_expected: bool,
+    },
+    /// One line of a node's event pipe.
+    Line {
+        node: String,
+        line: String,
+    },
+    Note {
+        text: String,
+    },
+}

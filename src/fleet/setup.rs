@@ -1,0 +1,105 @@
+//! From a plan to what the keeper is told.
+
+use super::protocol::{NodeSpec, ServerSpec, Setup};
+use super::{FleetError, Options};
+use crate::base::Nanos;
+use crate::host::Identity;
+use crate::plan::{LinkPlan, NodePlan, Plan};
+use std::path::{Path, PathBuf};
+
+/// The process that carries all links with a distance, as node and as server of its own.
+pub const RELAY: &str = "relay";
+
+/// Where things of a run are.
+pub struct Folders<'a> {
+    pub work: &'a Path,
+    pub logs: &'a Path,
+    pub state: &'a Path,
+}
+
+pub fn setup(
+    plan: &Plan,
+    run: &str,
+    folders: &Folders<'_>,
+    options: &Options,
+) -> Result<Setup, FleetError> {
+    let mut nodes = Vec::new();
+    let mut servers = Vec::new();
+    if let Some(relay) = relay(plan, folders, options) {
+        servers.push(ServerSpec {
+            name: RELAY.into(),
+            cores: None,
+            restart_after: Nanos::from_millis(200),
+            nodes: vec![RELAY.into()],
+        });
+        nodes.push(relay);
+    }
+    for server in &plan.servers {
+        servers.push(ServerSpec {
+            name: server.name.clone(),
+            cores: Some(server.cores),
+            restart_after: server.restart_after,
+            nodes: server.nodes.clone(),
+        });
+    }
+    for node in &plan.nodes {
+        nodes.push(node_spec(node, folders, options)?);
+    }
+    Ok(Setup {
+        run: run.into(),
+        brunt: Identity::own(),
+        state_folder: folders.state.to_path_buf(),
+        brunt_cpus: plan.host.brunt_cpus.clone(),
+        stack_cpus: plan.host.stack_cpus.clone(),
+        period: plan.host.period,
+        without_cgroups: options.without_cgroups,
+        servers,
+        nodes,
+    })
+}
+
+fn node_spec(
+    node: &NodePlan,
+    folders: &Folders<'_>,
+    options: &Options,
+) -> Result<NodeSpec, FleetError> {
+    let mut told = node.clone();
+    if let Some(folder) = &node.data_folder {
+        let folder = absolute(&folders.work.join(folder))?;
+        std::fs::create_dir_all(&folder)
+            .map_err(|cause| FleetError::Folder { folder: folder.clone(), cause })?;
+        told.data_folder = Some(folder);
+    }
+    let stdin = serde_json::to_string(&told).expect("a plan is plain data");
+    spec(&node.name, &node.server, node.role.name(), stdin, folders, options)
+}
+
+fn relay(plan: &Plan, folders: &Folders<'_>, options: &Options) -> Option<NodeSpec> {
+    let links: Vec<&LinkPlan> = plan.links.iter().filter(|l| l.is_relayed()).collect();
+    if links.is_empty() {
+        return None;
+    }
+    let stdin = serde_json::json!({ "links": links }).to_string();
+    spec(RELAY, RELAY, RELAY, stdin, folders, options).ok()
+}
+
+fn spec(
+    name: &str,
+    server: &str,
+    role: &str,
+    stdin: String,
+    folders: &Folders<'_>,
+    options: &Options,
+) -> Result<NodeSpec, FleetError> {
+    let (program, arguments) = match &options.stand_in {
+        Some((program, arguments)) => (program.clone(), arguments.clone()),
+        None => (options.program.clone(), vec!["serve".into(), role.into()]),
+    };
+    let log = absolute(&folders.logs.join(format!("{name}.log")))?;
+    let server = server.to_string();
+    Ok(NodeSpec { name: name.into(), server, program, arguments, stdin, log })
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, FleetError> {
+    std::path::absolute(path).map_err(|cause| FleetError::Folder { folder: path.into(), cause })
+}

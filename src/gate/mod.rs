@@ -1,0 +1,129 @@
+//! Floor 7: judges what analysis found. Measures nothing, and never turns missing data into a pass.
+
+pub use crate::objective::Verdict;
+
+use crate::analysis::{About, Comparison, Level, Summary};
+use crate::objective::Met;
+
+/// Exit codes; documented, and never reused for something else.
+pub mod exit_code {
+    pub const PASS: u8 = 0;
+    /// A bug or an unforeseen failure of brunt.
+    pub const INTERNAL: u8 = 1;
+    /// Usage, configuration, or a target that did not become ready.
+    pub const USAGE: u8 = 2;
+    /// An objective, a threshold or a gate failed; also `abort_on_fail`.
+    pub const FAILED: u8 = 3;
+    /// The measurement may not be believed, or there is no data for an objective.
+    pub const INVALID: u8 = 4;
+    /// A verdict was asked for and cannot be given (unless `--allow-inconclusive`).
+    pub const INCONCLUSIVE: u8 = 5;
+    /// Aborted by a guard.
+    pub const GUARD: u8 = 6;
+    pub const INTERRUPTED: u8 = 130;
+    pub const TERMINATED: u8 = 143;
+}
+
+/// Judges a run by its validity and its objectives, and writes the verdict into the summary.
+pub fn judge(s: &mut Summary) -> Verdict {
+    let mut verdict = Verdict::Pass;
+    let mut reasons = Vec::new();
+    for doubt in &s.validity.doubts {
+        let of_doubt = match doubt.level {
+            Level::Doubt => continue,
+            // Work off its calibration is a matter of comparisons; a lone run stands.
+            Level::Inconclusive if doubt.about == About::Work => continue,
+            Level::Inconclusive => Verdict::Inconclusive,
+            Level::Invalid => Verdict::Invalid,
+        };
+        verdict = verdict.max(of_doubt);
+        reasons.push(doubt.seen.clone());
+    }
+    for objective in &s.objectives {
+        let (of_objective, what) = match objective.verdict {
+            Met::Pass => continue,
+            Met::Fail => (Verdict::Fail, "failed"),
+            Met::Inconclusive => (Verdict::Inconclusive, "is inconclusive"),
+            // Contract: no data for an objective is an invalid measurement.
+            Met::NoData => (Verdict::Invalid, "has no data"),
+        };
+        verdict = verdict.max(of_objective);
+        reasons.push(format!("objective {} {what}", objective.expression));
+    }
+    (s.verdict, s.reasons) = (verdict, reasons);
+    verdict
+}
+
+/// The exit code of `run` and `load`.
+pub fn run_exit_code(s: &Summary, allow_inconclusive: bool) -> u8 {
+    let has_guard = s.validity.doubts.iter().any(|d| d.about == About::Guard);
+    match s.verdict {
+        Verdict::Invalid => exit_code::INVALID,
+        _ if has_guard => exit_code::GUARD,
+        Verdict::Fail => exit_code::FAILED,
+        Verdict::Inconclusive if s.objectives.is_empty() || allow_inconclusive => exit_code::PASS,
+        Verdict::Inconclusive => exit_code::INCONCLUSIVE,
+        Verdict::Pass => exit_code::PASS,
+    }
+}
+
+/// The exit code of `compare`: only an invalid run matters, unless a verdict was asked for.
+pub fn compare_exit_code(c: &Comparison, is_gate: bool, allow_inconclusive: bool) -> u8 {
+    match c.verdict {
+        Verdict::Invalid => exit_code::INVALID,
+        Verdict::Fail if is_gate => exit_code::FAILED,
+        Verdict::Inconclusive if is_gate && !allow_inconclusive => exit_code::INCONCLUSIVE,
+        _ => exit_code::PASS,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::summarise;
+    use crate::analysis::testing::{Builder, compared_trio};
+    use crate::objective::Objective;
+    use crate::record::EventKind;
+
+    fn objective(verdict: Met) -> Objective {
+        Objective { expression: "errors: rate<0.01".into(), observed: None, verdict }
+    }
+
+    fn judged(builder: Builder, objectives: &[Met]) -> (Verdict, u8) {
+        let mut s = summarise(&builder.build());
+        s.objectives = objectives.iter().map(|m| objective(*m)).collect();
+        let verdict = judge(&mut s);
+        assert_eq!(s.reasons.is_empty(), verdict == Verdict::Pass, "{:?}", s.reasons);
+        (verdict, run_exit_code(&s, false))
+    }
+
+    #[test]
+    fn invalid_dominates_then_fail_then_inconclusive() {
+        let sound = || Builder::new("vertical");
+        assert_eq!(judged(sound(), &[]), (Verdict::Pass, 0));
+        assert_eq!(judged(sound(), &[Met::Pass, Met::Fail]), (Verdict::Fail, 3));
+        assert_eq!(judged(sound(), &[Met::Inconclusive]), (Verdict::Inconclusive, 5));
+        assert_eq!(judged(sound(), &[Met::Inconclusive, Met::Fail]), (Verdict::Fail, 3));
+        assert_eq!(judged(sound(), &[Met::Fail, Met::NoData]), (Verdict::Invalid, 4));
+        assert_eq!(judged(sound().start_lag_ms(40.0), &[Met::Fail]), (Verdict::Invalid, 4));
+        assert_eq!(judged(sound().all_refused(), &[]), (Verdict::Invalid, 4));
+        assert_eq!(judged(sound().cost_ms(1.5), &[]), (Verdict::Pass, 0));
+    }
+
+    #[test]
+    fn a_guard_has_its_own_code() {
+        let tripped = Builder::new("vertical").event(5.0, EventKind::GuardTripped, "disk", "");
+        assert_eq!(judged(tripped, &[]).1, exit_code::GUARD);
+    }
+
+    #[test]
+    fn compare_fails_only_when_asked_to_judge() {
+        let mut c = compared_trio();
+        assert_eq!(compare_exit_code(&c, true, false), 0);
+        c.verdict = Verdict::Inconclusive;
+        assert_eq!(compare_exit_code(&c, false, false), 0);
+        assert_eq!(compare_exit_code(&c, true, false), 5);
+        c.verdict = Verdict::Invalid;
+        assert_eq!(compare_exit_code(&c, false, true), 4);
+    }
+}

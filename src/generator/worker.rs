@@ -1,0 +1,338 @@
+//! One worker: a thread that starts what is due, reads what is answered, gives up what is late,
+//! and hands over a snapshot once a second. It shares nothing that is written but the stop flag.
+//!
+//! A turn of its loop never waits for anything but epoll, and every part of a turn is bounded, so
+//! that a burst of one kind of work does not starve the others.
+
+use super::connections::Connections;
+use super::courier::Parcel;
+use super::load::Load;
+use super::pacer::Pacer;
+use super::requests::{Key, NONE, Request, Requests};
+use super::tally::{Place, Tally};
+use crate::base::{Nanos, clock};
+use crate::record::{Cause, Outcome, Snapshot, Tag};
+use crate::workload::{Agenda, Due};
+use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender};
+
+/// Requests started in one turn before events are looked at again.
+const STARTS_MAX: usize = 64;
+/// Event data of the wake-up file descriptor; no connection has it.
+const WAKE: u64 = u64::MAX;
+
+/// What a worker is given.
+pub(super) struct Assignment {
+    pub id: u32,
+    pub load: Arc<Load>,
+    pub agenda: Agenda,
+    pub connections_max: usize,
+    pub waiting_max: usize,
+    /// `CLOCK_MONOTONIC` at instant 0.
+    pub epoch: Nanos,
+    pub is_stopped: Arc<AtomicBool>,
+    pub wake: OwnedFd,
+    pub parcels: Sender<Parcel>,
+}
+
+pub(super) struct Worker {
+    pub(super) load: Arc<Load>,
+    pub(super) agenda: Agenda,
+    pub(super) pacer: Pacer,
+    pub(super) connections: Connections,
+    pub(super) requests: Requests,
+    /// Requests that wait for a connection, first come first served. Ended ones stay until they
+    /// reach the front; as both queues are in the order of `due`, that is at once.
+    pub(super) waiting: VecDeque<Key>,
+    pub(super) tally: Box<Tally>,
+    pub(super) in_flight: u32,
+    pub(super) in_flight_max: u32,
+    pub(super) request_text: Vec<u8>,
+    pub(super) piece: Vec<u8>,
+    id: u32,
+    epoch: Nanos,
+    waiting_max: usize,
+    phase: usize,
+    last_intended: Nanos,
+    next_snapshot: Nanos,
+    is_stopped: Arc<AtomicBool>,
+    wake: OwnedFd,
+    parcels: Sender<Parcel>,
+    emptied: Receiver<Box<Tally>>,
+    emptied_back: Sender<Box<Tally>>,
+}
+
+impl Worker {
+    pub fn new(given: Assignment) -> Result<Worker, Errno> {
+        let pacer = Pacer::new()?;
+        epoll::add(pacer.epoll(), &given.wake, EventData::new_u64(WAKE), EventFlags::IN)?;
+        let load = given.load;
+        let tally = || Box::new(Tally::new(load.phase_ends.len(), load.templates.len()));
+        let (emptied_back, emptied) = std::sync::mpsc::channel();
+        emptied_back.send(tally()).expect("the receiver is at hand");
+        Ok(Worker {
+            connections: Connections::new(load.routes.addresses(), given.connections_max),
+            tally: tally(),
+            load,
+            agenda: given.agenda,
+            pacer,
+            requests: Requests::new(),
+            waiting: VecDeque::new(),
+            in_flight: 0,
+            in_flight_max: 0,
+            request_text: Vec::with_capacity(1024),
+            piece: vec![0; 64 * 1024],
+            id: given.id,
+            epoch: given.epoch,
+            waiting_max: given.waiting_max,
+            phase: 0,
+            last_intended: Nanos::ZERO,
+            next_snapshot: Nanos::SECOND,
+            is_stopped: given.is_stopped,
+            wake: given.wake,
+            parcels: given.parcels,
+            emptied,
+            emptied_back,
+        })
+    }
+
+    /// Generates the load until it is over.
+    ///
+    /// # Errors
+    /// When epoll itself fails; what was counted until then has been handed over.
+    pub fn run(mut self) -> Result<(), Errno> {
+        let result = self.turns();
+        self.end(self.now());
+        self.deliver(self.now(), true);
+        result
+    }
+
+    fn turns(&mut self) -> Result<(), Errno> {
+        while clock::now() < self.epoch && !self.is_stopped.load(Ordering::Relaxed) {
+            self.pacer.wait(self.epoch.saturating_sub(clock::now()))?;
+        }
+        while !self.is_stopped.load(Ordering::Relaxed) {
+            self.start_due();
+            let now = self.now();
+            self.expire(now);
+            if now >= self.next_snapshot {
+                self.deliver(now, false);
+            }
+            if self.is_over(now) {
+                break;
+            }
+            self.wait()?;
+        }
+        Ok(())
+    }
+
+    /// Nanoseconds since the start of the run.
+    #[inline]
+    pub(super) fn now(&self) -> Nanos {
+        clock::now().saturating_sub(self.epoch)
+    }
+
+    fn start_due(&mut self) {
+        for _ in 0..STARTS_MAX {
+            let now = self.now();
+            let Some(due) = self.agenda.take(now) else { return };
+            let key = self.plan(due, now);
+            self.dispatch(key, now);
+        }
+    }
+
+    /// Enters a request that has become due into the ledger.
+    #[inline]
+    fn plan(&mut self, due: Due, now: Nanos) -> Key {
+        while self.phase + 1 < self.load.phase_ends.len()
+            && due.intended >= self.load.phase_ends[self.phase]
+        {
+            self.phase += 1;
+        }
+        let drawn = self.load.drawn(&self.load.draws(due.slot, due.index));
+        let place = Place {
+            second: (due.intended.0 / Nanos::SECOND.0) as u32,
+            phase: self.phase as u16,
+            request: drawn.kind as u16,
+        };
+        self.tally.cell(place).ledger.planned += 1;
+        self.tally.record(Tag::StartLag, now - due.intended);
+        self.last_intended = due.intended;
+        self.requests.push(Request {
+            slot: due.slot,
+            index: due.index,
+            place,
+            route: drawn.route as u32,
+            intended: due.intended,
+            due: now,
+            sent: None,
+            connection: NONE,
+            was_retried: false,
+        })
+    }
+
+    /// Sends a due request, or connects for it, or lets it wait, or gives it up.
+    #[inline]
+    fn dispatch(&mut self, key: Key, now: Nanos) {
+        if self.try_start(key) {
+            return;
+        }
+        if self.waiting.len() < self.waiting_max {
+            self.waiting.push_back(key);
+        } else {
+            self.finish(key, Outcome::NeverSent, Some(Cause::QueueFull), now);
+        }
+    }
+
+    /// Whether the request has left the queue: sent, connecting, or ended by an error.
+    pub(super) fn try_start(&mut self, key: Key) -> bool {
+        let Some(request) = self.requests.get(key) else { return true };
+        let address = self.load.routes.current(request.route as usize);
+        if let Some(connection) = self.connections.take_idle(address) {
+            self.send(key, connection);
+            return true;
+        }
+        if !self.connections.has_room() {
+            return false;
+        }
+        self.connect(key);
+        true
+    }
+
+    /// A connection has become free: the requests that wait get it.
+    pub(super) fn serve_waiting(&mut self) {
+        while let Some(key) = self.waiting.pop_front() {
+            if !self.try_start(key) {
+                self.waiting.push_front(key);
+                return;
+            }
+        }
+    }
+
+    /// Gives up what has waited for the whole time-out since it became due.
+    fn expire(&mut self, now: Nanos) {
+        let mut is_any = false;
+        while let Some(key) = self.requests.first() {
+            let request = *self.requests.get(key).expect("the first request is active");
+            if request.due + self.load.timeout > now {
+                break;
+            }
+            is_any = true;
+            self.finish(key, Outcome::Timeout, Some(self.overdue_cause(&request)), now);
+            if request.connection != NONE {
+                self.connections.close(request.connection);
+            }
+        }
+        if is_any {
+            self.serve_waiting();
+        }
+    }
+
+    fn overdue_cause(&self, request: &Request) -> Cause {
+        match (request.connection, request.sent) {
+            (_, Some(_)) => Cause::TimeoutResponse,
+            (NONE, None) => Cause::TimeoutWaiting,
+            (_, None) => Cause::TimeoutConnecting,
+        }
+    }
+
+    /// Everything has ended, or the time to wait for it is over.
+    fn is_over(&self, now: Nanos) -> bool {
+        let is_exhausted = self.agenda.next_at().is_none();
+        if is_exhausted && self.requests.len() == 0 {
+            return self.load.is_limited || now >= self.load.end;
+        }
+        now >= self.deadline()
+    }
+
+    /// When waiting ends: a time-out after the last intended start.
+    fn deadline(&self) -> Nanos {
+        let last = match self.agenda.next_at() {
+            Some(_) => self.load.end,
+            None if self.load.is_closed_loop => self.load.end.max(self.last_intended),
+            None => self.last_intended,
+        };
+        last + self.load.timeout
+    }
+
+    fn wait(&mut self) -> Result<(), Errno> {
+        let now = self.now();
+        let pause = self.pacer.pause(now, self.agenda.next_at(), self.next_chore());
+        self.pacer.wait(pause)?;
+        if pause > Nanos::ZERO {
+            let after = self.now();
+            self.pacer.learn(now, pause, after);
+        }
+        for i in 0..self.pacer.n_events() {
+            let (flags, data) = self.pacer.event(i);
+            if data == WAKE {
+                let _ = rustix::io::read(&self.wake, &mut [0u8; 8]);
+            } else if let Some(connection) = self.connections.named(data) {
+                self.event(connection, flags);
+            }
+        }
+        Ok(())
+    }
+
+    /// The next instant at which something other than a start has to be done.
+    fn next_chore(&self) -> Nanos {
+        let oldest = self.requests.first().and_then(|key| self.requests.get(key));
+        let expiry = oldest.map_or(Nanos::MAX, |r| r.due + self.load.timeout);
+        let over = if self.requests.len() == 0 { self.load.end } else { self.deadline() };
+        let over = if over <= self.now() { Nanos::MAX } else { over };
+        expiry.min(over).min(self.next_snapshot)
+    }
+
+    /// Ends every request that is due and has not ended. What was in flight is unfinished, what
+    /// had not been sent never was; both were due and unanswered, so their lower bounds count.
+    fn end(&mut self, now: Nanos) {
+        self.agenda.stop_at(Nanos::ZERO);
+        while let Some(key) = self.requests.first() {
+            self.cut(key, now);
+        }
+        let last = now.min(Nanos(self.load.end.0.saturating_sub(1)));
+        while let Some(due) = self.agenda.take(last) {
+            let key = self.plan(due, now);
+            self.cut(key, now);
+        }
+    }
+
+    fn cut(&mut self, key: Key, now: Nanos) {
+        let is_sent = self.requests.get(key).is_some_and(|r| r.sent.is_some());
+        match is_sent {
+            true => self.finish(key, Outcome::Unfinished, None, now),
+            false => self.finish(key, Outcome::NeverSent, Some(Cause::Stopped), now),
+        }
+    }
+
+    fn deliver(&mut self, now: Nanos, is_last: bool) {
+        let snapshot = Snapshot {
+            worker: self.id,
+            at: now,
+            in_flight: self.in_flight,
+            waiting: self.requests.len() as u32 - self.in_flight,
+            connections: self.connections.open() as u32,
+            in_flight_max: std::mem::replace(&mut self.in_flight_max, self.in_flight),
+            cpu: clock::thread_cpu(),
+            is_last,
+            ..Snapshot::default()
+        };
+        self.next_snapshot = Nanos((now.0 / Nanos::SECOND.0 + 1) * Nanos::SECOND.0);
+        // The other tally was handed over a second ago. Should the courier still hold it, this one
+        // is filled further and goes out next time, unless there is no next time.
+        let empty = match self.emptied.try_recv() {
+            Ok(tally) => tally,
+            Err(_) if is_last => Box::new(Tally::new(0, 0)),
+            Err(_) => return,
+        };
+        let tally = std::mem::replace(&mut self.tally, empty);
+        let back = self.emptied_back.clone();
+        // Without a courier there is nobody to tell.
+        let _ = self.parcels.send(Parcel { tally, snapshot, back });
+    }
+}

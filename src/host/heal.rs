@@ -1,0 +1,166 @@
+//! Undoes what a journal says, and only that; then looks whether it is so.
+
+use super::cgroup::clear;
+use super::journal::Story;
+use super::process::{Identity, Process, Stat};
+use crate::base::Nanos;
+use rustix::process::Signal;
+use std::path::Path;
+
+/// Nodes and what they start bear the run's id in this variable of their environment.
+pub const RUN_VARIABLE: &str = "BRUNT_RUN";
+
+/// What was undone for one run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Healed {
+    pub run: String,
+    /// Sentences for people.
+    pub done: Vec<String>,
+    /// What is still there; empty when all is clean.
+    pub left: Vec<String>,
+}
+
+/// Undoes every run whose brunt and keeper are both gone.
+pub fn heal(state: &Path) -> Vec<Healed> {
+    Story::all(state).iter().filter(|s| !s.is_live()).map(undo).collect()
+}
+
+/// Runs of other brunts that live right now: they share this machine, and its noise.
+pub fn other_brunts(state: &Path, own_run: &str) -> Vec<String> {
+    let others = Story::all(state).into_iter().filter(|s| s.header.run != own_run && s.is_live());
+    others.map(|s| s.header.run).collect()
+}
+
+/// Undoes one run and removes its journal when nothing is left. The caller knows that its keeper
+/// is gone.
+pub fn undo(story: &Story) -> Healed {
+    let run = story.header.run.clone();
+    let mut healed = Healed { run, ..Healed::default() };
+    if story.is_this_boot() {
+        undo_groups(story, &mut healed);
+        undo_processes(story, &mut healed);
+    } else {
+        healed.done.push("the journal is of an earlier boot; nothing of it can be left".into());
+    }
+    if healed.left.is_empty()
+        && let Err(e) = std::fs::remove_file(&story.path)
+        && e.kind() != std::io::ErrorKind::NotFound
+    {
+        healed.left.push(format!("{}: {e}", story.path.display()));
+    }
+    healed
+}
+
+fn undo_groups(story: &Story, healed: &mut Healed) {
+    for folder in story.folders().filter(|f| f.exists()) {
+        match clear::remove(folder, &story.header.run) {
+            Ok(()) => healed.done.push(format!("removed {}", folder.display())),
+            Err(e) => healed.left.push(e.to_string()),
+        }
+    }
+}
+
+fn undo_processes(story: &Story, healed: &mut Healed) {
+    let find = || {
+        let mut all: Vec<Identity> = story.processes().map(|(_, p)| p).collect();
+        all.extend(marked(&story.header.run));
+        all.retain(|p| p.is_alive());
+        all.sort_by_key(|p| p.pid);
+        all.dedup();
+        all
+    };
+    for process in find() {
+        healed.done.push(format!("killed process {}", process.pid));
+    }
+    let is_gone = || kill_all(&find()) == 0;
+    if !super::cgroup::files::within(Nanos::from_secs(2), is_gone) {
+        healed.left.extend(find().iter().map(|p| format!("process {} still runs", p.pid)));
+    }
+}
+
+/// SIGKILL to each that is still itself; returns how many there were.
+pub fn kill_all(processes: &[Identity]) -> usize {
+    for identity in processes {
+        if let Ok(held) = Process::open(*identity) {
+            let _ = held.signal(Signal::KILL);
+        }
+    }
+    processes.len()
+}
+
+/// Processes whose environment says that this run started them.
+pub fn marked(run: &str) -> Vec<Identity> {
+    let wanted = format!("{RUN_VARIABLE}={run}");
+    let is_marked = |pid: i32| {
+        std::fs::read(format!("/proc/{pid}/environ"))
+            .is_ok_and(|text| text.split(|b| *b == 0).any(|v| v == wanted.as_bytes()))
+    };
+    // The identity is read before the environment: a reused number then fails on its start time.
+    let all = Stat::all().into_iter().filter(|s| s.state != 'Z');
+    all.map(|s| Identity { pid: s.pid, start_time: s.start_time })
+        .filter(|identity| is_marked(identity.pid))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::journal::{Entry, Header, Journal};
+    use super::super::process::boot_id;
+    use super::*;
+
+    fn gone() -> Identity {
+        Identity { pid: i32::MAX, start_time: 1 }
+    }
+
+    #[test]
+    fn only_the_dead_brunts_own_processes_are_killed() {
+        let state = tempfile::tempdir().unwrap();
+        let run = format!("test-{}-heal", std::process::id());
+        let header = Header { run: run.clone(), boot: boot_id(), brunt: gone(), keeper: gone() };
+        let mut journal = Journal::begin(state.path(), header).unwrap();
+        let sleep = |marked: bool| {
+            let mut command = std::process::Command::new("sleep");
+            if marked {
+                command.env(RUN_VARIABLE, &run);
+            }
+            command.arg("100").spawn().unwrap()
+        };
+        let (mut listed, mut marked, mut stranger) = (sleep(false), sleep(true), sleep(false));
+        let listed_identity = Identity::of(listed.id() as i32).unwrap();
+        let wrong = Identity { start_time: 1, pid: stranger.id() as i32 };
+        for process in [listed_identity, wrong] {
+            journal.append(&Entry::Process { node: "n".into(), process }).unwrap();
+        }
+        let healed = heal(state.path());
+        assert_eq!(healed[0].left, Vec::<String>::new());
+        assert_eq!(healed[0].done.len(), 2, "{healed:?}");
+        listed.wait().unwrap();
+        marked.wait().unwrap();
+        assert_eq!(stranger.try_wait().unwrap(), None);
+        stranger.kill().unwrap();
+        stranger.wait().unwrap();
+        assert!(heal(state.path()).is_empty());
+    }
+
+    #[test]
+    fn a_living_brunt_is_left_alone_and_named() {
+        let state = tempfile::tempdir().unwrap();
+        let own = Identity::own();
+        let header = Header { run: "r2".into(), boot: boot_id(), brunt: own, keeper: gone() };
+        let _journal = Journal::begin(state.path(), header).unwrap();
+        assert!(heal(state.path()).is_empty());
+        assert_eq!(other_brunts(state.path(), "r1"), ["r2"]);
+        assert!(other_brunts(state.path(), "r2").is_empty());
+    }
+
+    #[test]
+    fn a_journal_of_another_boot_is_just_removed() {
+        let state = tempfile::tempdir().unwrap();
+        let own = Identity::own();
+        let header = Header { run: "r3".into(), boot: "another".into(), brunt: own, keeper: own };
+        let mut journal = Journal::begin(state.path(), header).unwrap();
+        journal.append(&Entry::Process { node: "n".into(), process: own }).unwrap();
+        assert_eq!(heal(state.path()).len(), 1);
+        assert!(Story::all(state.path()).is_empty());
+    }
+}

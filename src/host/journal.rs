@@ -1,0 +1,183 @@
+//! What a run changes in the system, on disk before it is changed, so that whoever comes after a
+//! killed brunt and a killed keeper can undo it: `brunt heal`.
+//!
+//! One file a run, JSON lines, appended and synced ahead of each change. Processes are added as soon
+//! as they exist; the moment before is covered by their parent-death signal and their cgroup.
+
+use super::process::Identity;
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+const ENDING: &str = "journal";
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "entry", rename_all = "kebab-case")]
+pub enum Entry {
+    /// Always the first line.
+    Begin(Header),
+    /// These folders are about to be made, with groups below them.
+    Groups { folders: Vec<PathBuf> },
+    /// This node is about to be started.
+    Starting { node: String },
+    /// It runs; it leads a session of its own.
+    Process { node: String, process: Identity },
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Header {
+    pub run: String,
+    pub boot: String,
+    pub brunt: Identity,
+    pub keeper: Identity,
+}
+
+/// An open journal of a run.
+#[derive(Debug)]
+pub struct Journal {
+    file: File,
+    path: PathBuf,
+}
+
+impl Journal {
+    /// Begins a journal; it appears under its name only when its header is on disk.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn begin(folder: &Path, header: Header) -> io::Result<Journal> {
+        std::fs::create_dir_all(folder)?;
+        let path = folder.join(format!("{}.{ENDING}", header.run));
+        let hidden = folder.join(format!(".{}.{}", header.run, std::process::id()));
+        let file = File::create(&hidden)?;
+        let mut journal = Journal { file, path };
+        journal.append(&Entry::Begin(header))?;
+        std::fs::rename(&hidden, &journal.path)?;
+        File::open(folder)?.sync_all()?;
+        Ok(journal)
+    }
+
+    /// On disk when this returns.
+    ///
+    /// # Errors
+    /// When the disk is full or gone.
+    pub fn append(&mut self, entry: &Entry) -> io::Result<()> {
+        let mut line = serde_json::to_vec(entry).expect("an entry is plain data");
+        line.push(b'\n');
+        self.file.write_all(&line)?;
+        self.file.sync_data()
+    }
+
+    /// Everything is undone and was looked at.
+    ///
+    /// # Errors
+    /// When the file cannot be removed.
+    pub fn remove(self) -> io::Result<()> {
+        std::fs::remove_file(&self.path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// A journal as read back.
+#[derive(Clone, Debug)]
+pub struct Story {
+    pub path: PathBuf,
+    pub header: Header,
+    pub entries: Vec<Entry>,
+}
+
+impl Story {
+    /// `None` when the file has no complete header; a torn last line is left out.
+    pub fn read(path: &Path) -> Option<Story> {
+        let text = std::fs::read_to_string(path).ok()?;
+        let mut entries = text.lines().map_while(|line| serde_json::from_str(line).ok());
+        let Some(Entry::Begin(header)) = entries.next() else { return None };
+        Some(Story { path: path.to_path_buf(), header, entries: entries.collect() })
+    }
+
+    /// All journals of a folder.
+    pub fn all(folder: &Path) -> Vec<Story> {
+        let Ok(files) = std::fs::read_dir(folder) else { return Vec::new() };
+        let mut all: Vec<Story> = files
+            .flatten()
+            .map(|f| f.path())
+            .filter(|p| p.extension().is_some_and(|e| e == ENDING))
+            .filter_map(|p| Story::read(&p))
+            .collect();
+        all.sort_by(|a, b| a.path.cmp(&b.path));
+        all
+    }
+
+    /// Whether it is about this boot and its brunt or its keeper still runs.
+    pub fn is_live(&self) -> bool {
+        self.is_this_boot() && (self.header.brunt.is_alive() || self.header.keeper.is_alive())
+    }
+
+    pub fn is_this_boot(&self) -> bool {
+        self.header.boot == super::process::boot_id()
+    }
+
+    pub fn processes(&self) -> impl Iterator<Item = (&str, Identity)> {
+        self.entries.iter().filter_map(|e| match e {
+            Entry::Process { node, process } => Some((node.as_str(), *process)),
+            _ => None,
+        })
+    }
+
+    pub fn folders(&self) -> impl Iterator<Item = &Path> {
+        self.entries
+            .iter()
+            .flat_map(|e| match e {
+                Entry::Groups { folders } => folders.as_slice(),
+                _ => &[],
+            })
+            .map(PathBuf::as_path)
+    }
+}
+
+/// Where this user's journals are: `$XDG_STATE_HOME/brunt`, `~/.local/state/brunt`, or
+/// `/tmp/brunt-UID` where neither can be written.
+pub fn state_folder() -> PathBuf {
+    let from =
+        |variable: &str| std::env::var_os(variable).map(PathBuf::from).filter(|p| p.is_absolute());
+    let home = from("XDG_STATE_HOME").or_else(|| from("HOME").map(|h| h.join(".local/state")));
+    let candidate = home.map(|h| h.join("brunt")).filter(|f| is_writable(f));
+    candidate.unwrap_or_else(|| {
+        let uid = rustix::process::getuid().as_raw();
+        std::env::temp_dir().join(format!("brunt-{uid}"))
+    })
+}
+
+fn is_writable(folder: &Path) -> bool {
+    use rustix::fs::{Access, access};
+    std::fs::create_dir_all(folder).is_ok()
+        && access(folder, Access::WRITE_OK | Access::EXEC_OK).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_journal_reads_back_without_its_torn_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = Identity::own();
+        let boot = super::super::process::boot_id();
+        let header = Header { run: "r1".into(), boot, brunt: own, keeper: own };
+        let mut journal = Journal::begin(folder.path(), header.clone()).unwrap();
+        journal.append(&Entry::Groups { folders: vec!["/a/brunt-r1".into()] }).unwrap();
+        journal.append(&Entry::Process { node: "app-1".into(), process: own }).unwrap();
+        journal.file.write_all(b"{\"entry\":\"proc").unwrap();
+        let all = Story::all(folder.path());
+        assert_eq!(all.len(), 1);
+        assert_eq!(all[0].header, header);
+        assert!(all[0].is_live());
+        assert_eq!(all[0].folders().count(), 1);
+        assert_eq!(all[0].processes().collect::<Vec<_>>(), [("app-1", own)]);
+        journal.remove().unwrap();
+        assert!(Story::all(folder.path()).is_empty());
+    }
+}

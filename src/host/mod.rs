@@ -1,0 +1,22 @@
+//! Floor 4: what Linux gives. Processes by pidfd, cgroups v1 and v2, CPU budgets, cores, a network
+//! of one's own, the journal of changes and its undoing. Knows nothing of targets.
+
+pub mod affinity;
+pub mod budget;
+pub mod cgroup;
+pub mod facts;
+mod forked;
+pub mod heal;
+pub mod journal;
+pub mod network;
+pub mod process;
+pub mod quota;
+pub mod stall;
+pub mod usage;
+
+pub use facts::{FactsError, Machine, resolve};
+pub use heal::{Healed, heal, other_brunts};
+pub use journal::state_folder;
+pub use network::NetworkClaim;
+pub use process::Identity;
+pub use stall::QuotaStall;

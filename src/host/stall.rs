@@ -1,0 +1,122 @@
+//! How long a CPU share stalls a program: measured with a spinning child in such a group.
+
+use super::affinity;
+use super::budget::{Action, Budget, TICK, process_cpu};
+use super::cgroup::Cgroups;
+use super::forked;
+use super::journal::{Entry, Header, Journal, state_folder};
+use super::process::{Identity, boot_id};
+use super::quota::Quota;
+use crate::base::{Nanos, clock};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::io;
+
+/// Long enough for a good many periods.
+const MEASURED_FOR: Nanos = Nanos::from_millis(400);
+
+/// What a share does to a program that always wants to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuotaStall {
+    /// The longest time in which it did not run.
+    pub stall: Nanos,
+    pub mechanism: String,
+}
+
+/// Measures on these cores with the best mechanism there is, about 0.4 s.
+///
+/// # Errors
+/// When no child can be started or a group refuses the quota.
+pub fn measure(cores: f64, period: Nanos, on: &[u32]) -> io::Result<QuotaStall> {
+    let run = format!("stall-{}", std::process::id());
+    let cgroups = Cgroups::probe(&run);
+    let quota = Quota::new(cores, period);
+    let stall = match cgroups.has_quota() {
+        true => in_group(&cgroups, &run, quota, on)?,
+        false => by_stopping(quota, on),
+    };
+    let stall = stall.ok_or_else(|| io::Error::other("the measuring child gave no answer"))?;
+    Ok(QuotaStall { stall, mechanism: cgroups.quota_mechanism().into() })
+}
+
+fn in_group(cgroups: &Cgroups, run: &str, quota: Quota, on: &[u32]) -> io::Result<Option<Nanos>> {
+    let own = Identity::own();
+    let header = Header { run: run.into(), boot: boot_id(), brunt: own, keeper: own };
+    let mut journal = Journal::begin(&state_folder(), header)?;
+    journal.append(&Entry::Groups { folders: cgroups.run_folders() })?;
+    let measured = measure_in_group(cgroups, quota, on);
+    let left = cgroups.remove_all();
+    match left.is_empty() {
+        true => journal.remove()?,
+        false => return Err(io::Error::other(left.join("; "))),
+    }
+    measured
+}
+
+fn measure_in_group(cgroups: &Cgroups, quota: Quota, on: &[u32]) -> io::Result<Option<Nanos>> {
+    let group = cgroups.create("spin")?;
+    group.set_quota(quota)?;
+    let files = group.attach_files()?;
+    let mask = affinity::mask(on);
+    let answer = forked::run(move || {
+        for file in &files {
+            let _ = rustix::io::write(file, b"0");
+        }
+        let _ = rustix::thread::sched_setaffinity(None, &mask);
+        longest_gap().0
+    });
+    Ok(answer.map(Nanos))
+}
+
+fn by_stopping(quota: Quota, on: &[u32]) -> Option<Nanos> {
+    let mask = affinity::mask(on);
+    let task = move || {
+        let _ = rustix::thread::sched_setaffinity(None, &mask);
+        longest_gap().0
+    };
+    forked::run_with(task, |pid| keep_to(quota, pid)).map(Nanos)
+}
+
+/// Enforces the budget on one child that the caller has not waited for.
+fn keep_to(quota: Quota, pid: i32) {
+    let mut budget = Budget::new(quota, clock::now());
+    let until = clock::now() + MEASURED_FOR;
+    let child = Pid::from_raw(pid);
+    while clock::now() < until {
+        std::thread::sleep(TICK.duration());
+        let used = process_cpu(pid).unwrap_or_default();
+        let _ = match budget.tick(clock::now(), used) {
+            Action::Stop => kill(child, Signal::SIGSTOP),
+            Action::Continue => kill(child, Signal::SIGCONT),
+            Action::Nothing => Ok(()),
+        };
+    }
+    let _ = kill(child, Signal::SIGCONT);
+}
+
+/// Reads the clock as fast as it can; a stall is a gap between two readings.
+fn longest_gap() -> Nanos {
+    let start = clock::now();
+    let (mut last, mut longest) = (start, Nanos::ZERO);
+    while last.saturating_sub(start) < MEASURED_FOR {
+        let now = clock::now();
+        longest = longest.max(now.saturating_sub(last));
+        last = now;
+    }
+    longest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tenth_of_a_core_stalls_for_most_of_a_period() {
+        let cores = affinity::own().unwrap();
+        let quota = Quota::new(0.1, Nanos::from_millis(20));
+        let stopped = by_stopping(quota, &cores[..1]).unwrap();
+        assert!(stopped > Nanos::from_millis(8), "{stopped}");
+        let best = measure(0.1, Nanos::from_millis(20), &cores[..1]).unwrap();
+        assert!(best.stall > Nanos::from_millis(8), "{best:?}");
+    }
+}

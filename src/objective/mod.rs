@@ -1,0 +1,66 @@
+//! Floor 1: what "good" means. Verdicts and their order; no measuring here.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// What a run, a comparison or a gate comes to. Declared from best to worst, so that the worst of
+/// several is their maximum: Invalid dominates, then Fail, then Inconclusive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    Pass,
+    Inconclusive,
+    Fail,
+    /// The measurement may not be believed.
+    Invalid,
+}
+
+impl Verdict {
+    pub fn name(self) -> &'static str {
+        match self {
+            Verdict::Pass => "pass",
+            Verdict::Inconclusive => "inconclusive",
+            Verdict::Fail => "fail",
+            Verdict::Invalid => "invalid",
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.name().to_uppercase())
+    }
+}
+
+/// How one objective came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Met {
+    Pass,
+    Fail,
+    Inconclusive,
+    /// Nothing was measured that it could be judged by; never a pass.
+    NoData,
+}
+
+/// An objective beside what was observed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Objective {
+    /// As it was written: `in_time: rate>0.99`.
+    pub expression: String,
+    pub observed: Option<f64>,
+    pub verdict: Met,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_verdict_is_the_maximum() {
+        let order = [Verdict::Pass, Verdict::Inconclusive, Verdict::Fail, Verdict::Invalid];
+        assert!(order.is_sorted());
+        assert_eq!(serde_json::to_string(&Verdict::Invalid).unwrap(), "\"invalid\"");
+        assert_eq!(serde_json::to_string(&Met::NoData).unwrap(), "\"no_data\"");
+    }
+}

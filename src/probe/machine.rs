@@ -1,0 +1,91 @@
+//! The machine beside the run: time stolen by a hypervisor, and what brunt itself uses.
+
+use crate::base::{Nanos, clock};
+use std::fs;
+
+/// Cumulative ticks of `/proc/stat`, over the whole machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct MachineSample {
+    pub all_ticks: u64,
+    pub stolen_ticks: u64,
+}
+
+/// Reads `/proc/stat`.
+pub struct Machine;
+
+impl Machine {
+    /// Zeroes when `/proc` cannot be read.
+    pub fn sample() -> MachineSample {
+        fs::read_to_string("/proc/stat").map(|text| parse_stat(&text)).unwrap_or_default()
+    }
+}
+
+impl MachineSample {
+    /// The share of all CPU time since `before` that was stolen.
+    pub fn steal_since(&self, before: &MachineSample) -> f64 {
+        let all = self.all_ticks.saturating_sub(before.all_ticks);
+        match all {
+            0 => 0.0,
+            _ => self.stolen_ticks.saturating_sub(before.stolen_ticks) as f64 / all as f64,
+        }
+    }
+}
+
+/// `cpu user nice system idle iowait irq softirq steal guest guest_nice` (proc_stat(5)); guest
+/// times are already in user and nice.
+fn parse_stat(text: &str) -> MachineSample {
+    let line = text.lines().find(|l| l.starts_with("cpu ")).unwrap_or_default();
+    let ticks: Vec<u64> =
+        line.split_whitespace().skip(1).take(8).filter_map(|t| t.parse().ok()).collect();
+    MachineSample {
+        all_ticks: ticks.iter().sum(),
+        stolen_ticks: ticks.get(7).copied().unwrap_or(0),
+    }
+}
+
+/// What brunt's own process uses.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct OwnUsage {
+    pub cpu: Nanos,
+    pub rss_bytes: u64,
+    pub threads: u32,
+    pub fds: u32,
+}
+
+impl OwnUsage {
+    pub fn sample() -> OwnUsage {
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let field = |name: &str| {
+            status
+                .lines()
+                .find_map(|l| l.strip_prefix(name))
+                .and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok())
+                .unwrap_or(0)
+        };
+        OwnUsage {
+            cpu: clock::process_cpu(),
+            rss_bytes: field("VmRSS:") * 1024,
+            threads: field("Threads:") as u32,
+            fds: fs::read_dir("/proc/self/fd").map_or(0, |d| d.count() as u32),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steal_is_a_share_of_all_time() {
+        let before = parse_stat("cpu  10 0 10 80 0 0 0 0 0 0\ncpu0 1 1 1 1\n");
+        let after = parse_stat("cpu  20 0 20 150 0 0 0 10 5 0\n");
+        assert_eq!(before.all_ticks, 100);
+        assert!((after.steal_since(&before) - 0.1).abs() < 1e-9);
+    }
+
+    #[test]
+    fn brunt_sees_itself() {
+        let own = OwnUsage::sample();
+        assert!(own.rss_bytes > 0 && own.threads > 0 && own.fds > 2, "{own:?}");
+    }
+}

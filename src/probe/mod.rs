@@ -1,0 +1,12 @@
+//! Floor 5: is the machine healthy, and what do the nodes use? Measured beside the load, once a
+//! second, on brunt's own cores.
+
+mod hiccup;
+mod http_get;
+mod machine;
+mod nodes;
+
+pub use hiccup::HiccupMeter;
+pub use http_get::{HttpGetError, http_get};
+pub use machine::{Machine, MachineSample, OwnUsage};
+pub use nodes::{NodeSample, NodeSampler};

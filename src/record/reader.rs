@@ -1,0 +1,144 @@
+//! Opens a record's folder, sealed or not. A file that ends in the middle of a line is read up to
+//! there; a manifest that cannot be read is an error, because nothing means anything without it.
+
+use super::recorder::Seal;
+use super::{
+    Event, Manifest, NodeRow, Outcome, Record, RecordError, SCHEMA, SeriesRow, history, hlog, names,
+};
+use crate::base::{Histogram, Nanos};
+use hdrhistogram::serialization::Deserializer;
+use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+impl Record {
+    /// # Errors
+    /// When there is no readable manifest, it is of a newer schema, or a file holds something else
+    /// than it should before its end.
+    pub fn open(folder: &Path) -> Result<Record, RecordError> {
+        let manifest = manifest(folder)?;
+        let load = &manifest.plan.load;
+        let (latency, last_interval) = latency(folder, &names::tags(load))?;
+        let series: Vec<SeriesRow> = merged(rows(folder, names::SERIES)?);
+        let seal = seal(folder)?;
+        let causes: Vec<(Outcome, String, u64)> = rows(folder, names::CAUSES)?;
+        let history_path = folder.join(names::HISTORY);
+        let history = history::read(&bytes(&history_path)?)
+            .map_err(|why| RecordError::Malformed { path: history_path, why })?;
+        let last_second = series.iter().map(|r| Nanos::from_secs(u64::from(r.second) + 1)).max();
+        let seen = last_interval.max(last_second.unwrap_or(Nanos::ZERO));
+        Ok(Record {
+            folder: folder.to_path_buf(),
+            series,
+            nodes: rows::<NodeRow>(folder, names::NODES)?,
+            events: rows::<Event>(folder, names::EVENTS)?,
+            latency,
+            causes: causes
+                .into_iter()
+                .filter_map(|(outcome, cause, n)| Some((outcome, names::cause_of(&cause)?, n)))
+                .collect(),
+            history,
+            is_sealed: seal.as_ref().is_some_and(|s| !s.is_cut),
+            ended: seal.map_or(seen, |s| Nanos(s.ended_ns)),
+            manifest,
+        })
+    }
+}
+
+fn manifest(folder: &Path) -> Result<Manifest, RecordError> {
+    let path = folder.join(names::MANIFEST);
+    let text =
+        std::fs::read(&path).map_err(|cause| RecordError::Read { path: path.clone(), cause })?;
+    let malformed =
+        |e: serde_json::Error| RecordError::Malformed { path: path.clone(), why: e.to_string() };
+    // The schema first: a newer manifest may not be readable as ours.
+    let value: serde_json::Value = serde_json::from_slice(&text).map_err(malformed)?;
+    let seen = value.get("schema").and_then(serde_json::Value::as_u64).unwrap_or(0) as u32;
+    if seen > SCHEMA {
+        return Err(RecordError::Schema { path, seen, known: SCHEMA });
+    }
+    serde_json::from_value(value).map_err(malformed)
+}
+
+/// A file's content; nothing where the run died before it was made.
+fn bytes(path: &Path) -> Result<Vec<u8>, RecordError> {
+    match std::fs::read(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        other => other.map_err(|cause| RecordError::Read { path: path.to_path_buf(), cause }),
+    }
+}
+
+fn seal(folder: &Path) -> Result<Option<Seal>, RecordError> {
+    let text = bytes(&folder.join(names::SEAL))?;
+    // A seal that was cut off seals nothing.
+    Ok(serde_json::from_slice(&text).ok())
+}
+
+type Latency = BTreeMap<super::Tag, Histogram>;
+
+/// Histograms merged by tag, and when the last interval ends.
+fn latency(
+    folder: &Path,
+    tags: &BTreeMap<String, super::Tag>,
+) -> Result<(Latency, Nanos), RecordError> {
+    let text = bytes(&folder.join(names::LATENCY))?;
+    let mut merged = Latency::new();
+    let mut end = Nanos::ZERO;
+    let mut deserializer = Deserializer::new();
+    for line in text.split(|b| *b == b'\n').filter_map(|line| std::str::from_utf8(line).ok()) {
+        let Some(line) = hlog::read_line(&mut deserializer, line) else { continue };
+        let Some(tag) = tags.get(line.tag) else { continue };
+        merged.entry(tag.clone()).or_default().merge(&line.histogram);
+        end = end.max(line.start + line.length);
+    }
+    Ok((merged, end))
+}
+
+/// The rows of a table; a last line without its end is left out.
+fn rows<T: DeserializeOwned>(folder: &Path, name: &str) -> Result<Vec<T>, RecordError> {
+    let path = folder.join(name);
+    let text = bytes(&path)?;
+    let whole = text.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
+    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(&text[..whole]);
+    let mut all = Vec::new();
+    for row in reader.deserialize() {
+        match row {
+            Ok(row) => all.push(row),
+            // A text with line breaks may have been cut between its quotes.
+            Err(_) if reader.is_done() => break,
+            Err(e) => return Err(RecordError::Malformed { path, why: e.to_string() }),
+        }
+    }
+    Ok(all)
+}
+
+/// A second that changed after it had been written has a second row; they are one.
+fn merged(rows: Vec<SeriesRow>) -> Vec<SeriesRow> {
+    let mut merged: Vec<SeriesRow> = Vec::with_capacity(rows.len());
+    let mut known: BTreeMap<(u32, String, String), usize> = BTreeMap::new();
+    for row in rows {
+        let key = (row.second, row.phase.clone(), row.request.clone());
+        match known.get(&key) {
+            Some(at) => add(&mut merged[*at], &row),
+            None => {
+                known.insert(key, merged.len());
+                merged.push(row);
+            }
+        }
+    }
+    merged
+}
+
+fn add(sum: &mut SeriesRow, row: &SeriesRow) {
+    sum.planned += row.planned;
+    sum.sent += row.sent;
+    sum.ok += row.ok;
+    sum.http_error += row.http_error;
+    sum.transport_error += row.transport_error;
+    sum.timeout += row.timeout;
+    sum.unfinished += row.unfinished;
+    sum.never_sent += row.never_sent;
+    sum.in_time += row.in_time;
+    sum.retried += row.retried;
+}

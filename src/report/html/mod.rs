@@ -1,0 +1,115 @@
+//! `report.html`: one file that needs no network. Verdict and table are plain HTML; the charts are
+//! drawn by plotly, which travels inside the file, gzipped, and is inflated by the browser.
+
+mod data;
+mod page;
+mod plotly;
+
+use super::run_text::{difference, fault_text};
+use super::text::{header_lines, verdict_line};
+use crate::analysis::{Comparison, Run, compare};
+use page::Page;
+
+/// Several targets beside each other.
+pub fn compare_html(c: &Comparison, runs: &[Run<'_>]) -> String {
+    let first = runs[0].record;
+    let sentences: Vec<String> = c.headline.iter().chain(&c.sentences).cloned().collect();
+    page::render(&Page {
+        title: format!("{} under {}", c.targets.join(" · "), c.header.profile),
+        verdict: c.verdict,
+        verdict_line: verdict_line(c),
+        sentences: &sentences,
+        comparison: c,
+        runs,
+        about: header_lines(&c.header),
+        started_wall_ns: first.manifest.started_wall_ns,
+        brunt_version: &first.manifest.brunt_version,
+        data: data::chart_data(c, runs),
+    })
+}
+
+/// One run; the same page with one column.
+pub fn run_html(run: &Run<'_>) -> String {
+    let runs = [*run];
+    let c = compare(&runs);
+    let sentences = run_sentences(run, &c);
+    let manifest = &run.record.manifest;
+    let title = match run.summary.profile.as_str() {
+        "" => run.summary.target.clone(),
+        profile => format!("{} under {profile}", run.summary.target),
+    };
+    page::render(&Page {
+        title,
+        verdict: run.summary.verdict,
+        verdict_line: format!("{}  {}", run.summary.verdict, super::text::health_text(&c.health)),
+        sentences: &sentences,
+        comparison: &c,
+        runs: &runs,
+        about: header_lines(&c.header),
+        started_wall_ns: manifest.started_wall_ns,
+        brunt_version: &manifest.brunt_version,
+        data: data::chart_data(&c, &runs),
+    })
+}
+
+fn run_sentences(run: &Run<'_>, c: &Comparison) -> Vec<String> {
+    let s = run.summary;
+    let in_time = crate::analysis::share(s.in_time, s.ledger.planned);
+    let headline = match in_time {
+        Some(share) => format!(
+            "{} of {} requests were answered correctly in time.",
+            crate::analysis::comparison::percent(share),
+            crate::analysis::comparison::count_text(s.ledger.planned)
+        ),
+        None => "No request was planned in a measured phase.".into(),
+    };
+    (std::iter::once(headline))
+        .chain(s.reasons.iter().cloned())
+        .chain(c.findings.iter().map(|f| f.text.clone()))
+        .chain(difference(s))
+        .chain(s.faults.iter().map(fault_text))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::testing::with_trio;
+
+    #[test]
+    fn the_page_has_verdict_and_table_without_scripts_and_needs_no_network() {
+        with_trio(|c, runs| {
+            let page = compare_html(c, runs);
+            assert!(page.len() < 3_000_000, "{}", page.len());
+            let before_scripts = &page[..page.find("<script").unwrap()];
+            for text in ["1,200 of 2,000", "11, 0.90 cores", "vertical is faster", "VALID"] {
+                assert!(before_scripts.contains(text), "{text}");
+            }
+            for loads in ["src=", "<link", "@import", "url(", "http://", "https://"] {
+                assert!(!page.contains(loads), "{loads}");
+            }
+            if let Ok(path) = std::env::var("BRUNT_TEST_REPORT") {
+                std::fs::write(path, &page).unwrap();
+            }
+        });
+    }
+
+    #[test]
+    fn names_from_files_cannot_become_markup() {
+        with_trio(|c, runs| {
+            let mut c = c.clone();
+            c.targets[0] = "</script><b>x".into();
+            let page = compare_html(&c, runs);
+            assert!(!page.contains("<b>x"));
+        });
+    }
+
+    #[test]
+    fn one_run_has_its_own_page() {
+        with_trio(|_, runs| {
+            let page = run_html(&runs[2]);
+            assert!(page.contains("of 2,960 requests were answered correctly in time"));
+            assert!(!page.contains("No difference"));
+        });
+    }
+}

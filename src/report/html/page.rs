@@ -1,0 +1,320 @@
+//! The page itself. The first screen answers what happened; charts and details follow.
+
+use super::data::ChartData;
+use super::plotly;
+use crate::analysis::comparison::{Row, count_text, percent};
+use crate::analysis::{Comparison, FaultSummary, Run, share};
+use crate::objective::Verdict;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+pub struct Page<'a> {
+    pub title: String,
+    pub verdict: Verdict,
+    pub verdict_line: String,
+    pub sentences: &'a [String],
+    pub comparison: &'a Comparison,
+    pub runs: &'a [Run<'a>],
+    pub about: Vec<String>,
+    pub started_wall_ns: u64,
+    pub brunt_version: &'a str,
+    pub data: ChartData,
+}
+
+pub fn render(page: &Page<'_>) -> String {
+    let data = serde_json::to_string(&page.data).expect("chart data is plain data");
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (page.title) " – brunt" }
+                style { (PreEscaped(include_str!("style.css"))) }
+            }
+            body {
+                main {
+                    (heading(page))
+                    (verdict_card(page))
+                    (tiles(page))
+                    (table(page.comparison))
+                    (charts(page))
+                    (faults(page))
+                    (validity(page))
+                    (about(page))
+                }
+                script id="data" type="application/json" {
+                    // A name must not be able to close the element.
+                    (PreEscaped(data.replace('<', "\\u003c")))
+                }
+                script id="plotly" type="text/plain" { (PreEscaped(plotly::compressed())) }
+                script { (PreEscaped(include_str!("charts.js"))) }
+            }
+        }
+    }
+    .into_string()
+}
+
+fn heading(page: &Page<'_>) -> Markup {
+    let h = &page.comparison.header;
+    html! {
+        header {
+            p.brand { "brunt" }
+            h1 { (page.title) }
+            p.meta {
+                (started(page.started_wall_ns)) " · seed " (h.seed) " · "
+                (format!("{:.0}", h.duration_s)) " s"
+                @if page.runs.len() > 1 { " each" }
+            }
+        }
+    }
+}
+
+/// `2026-11-23 18:04 UTC`.
+fn started(wall_ns: u64) -> String {
+    let at = std::time::UNIX_EPOCH + std::time::Duration::from_nanos(wall_ns);
+    let text = humantime::format_rfc3339_seconds(at).to_string();
+    let minute = text.get(..16).unwrap_or(&text);
+    format!("{} UTC", minute.replace('T', " "))
+}
+
+fn verdict_card(page: &Page<'_>) -> Markup {
+    let (word, health) = page.verdict_line.split_once("  ").unwrap_or((&page.verdict_line, ""));
+    html! {
+        section.card.verdict data-verdict=(page.verdict.name()) {
+            p.badge { span { (word) } " " small { (health) } }
+            @for reason in &page.comparison.reasons { p.reason { (reason) } }
+            @if let Some((first, rest)) = page.sentences.split_first() {
+                p.lead { (first) }
+                @if !rest.is_empty() {
+                    ul { @for sentence in rest { li { (sentence) } } }
+                }
+            }
+        }
+    }
+}
+
+/// How every target's visitors fared, as one bar each.
+fn tiles(page: &Page<'_>) -> Markup {
+    html! {
+        section.tiles aria-label="How the visitors fared" {
+            @for (index, (run, name)) in page.runs.iter().zip(&page.comparison.targets).enumerate() {
+                @let l = &run.summary.ledger;
+                @let in_time = share(run.summary.in_time, l.planned).unwrap_or(0.0);
+                @let ok = share(l.ok, l.planned).unwrap_or(0.0);
+                div.tile style=(format!("--c:var(--t{})", index % 6)) {
+                    p.name { i.chip {} (name) }
+                    p.big { (percent(in_time)) small { " in time" } }
+                    div.bar role="img" aria-label=(format!("{} in time", percent(in_time))) {
+                        span.good style=(width(in_time)) {}
+                        span.late style=(width((ok - in_time).max(0.0))) {}
+                    }
+                    p.small {
+                        (count_text(run.summary.in_time)) " in time, "
+                        (count_text(l.ok.saturating_sub(run.summary.in_time))) " late, "
+                        (count_text(l.planned.saturating_sub(l.ok))) " without a correct answer"
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn width(share: f64) -> String {
+    format!("width:{:.2}%", share.clamp(0.0, 1.0) * 100.0)
+}
+
+fn table(c: &Comparison) -> Markup {
+    html! {
+        section {
+            h2 { "The numbers, phase by phase" }
+            div.scroll {
+                table {
+                    thead {
+                        tr {
+                            th {} th {}
+                            @for (index, name) in c.targets.iter().enumerate() {
+                                th.target style=(format!("--c:var(--t{})", index % 6)) {
+                                    i.chip {} (name)
+                                }
+                            }
+                        }
+                    }
+                    @for group in groups(&c.rows) {
+                        tbody { @for row in group { (table_row(row)) } }
+                    }
+                }
+            }
+            p.caption {
+                @for note in &c.footnotes { (note) br; }
+                @for note in &c.notes { (note) br; }
+            }
+        }
+    }
+}
+
+fn groups(rows: &[Row]) -> impl Iterator<Item = &[Row]> {
+    rows.chunk_by(|a, b| a.group == b.group)
+}
+
+fn table_row(row: &Row) -> Markup {
+    html! {
+        tr {
+            th scope="row" class=[row.label.starts_with(' ').then_some("detail")] { (row.label.trim()) }
+            td.metric { (row.metric) }
+            @for cell in &row.cells {
+                td class=[cell.is_bad().then_some("bad")] { (cell) }
+            }
+        }
+    }
+}
+
+/// Headings say what one sees, captions how to read it.
+const TIMELINES: [(&str, &str, &str); 5] = [
+    (
+        "in-time",
+        "How many visitors got their answer in time",
+        "Share of the requests meant to start in each second that were answered correctly within the limit. The dashed line is the hypothesis. Triangles mark what the target itself noticed: members down or up, new leaders, restarts.",
+    ),
+    (
+        "rate",
+        "What was asked, and what was answered",
+        "Requests per second by intended start. The grey area is what the visitors asked for; it does not slow down when the target does. A line below it is unanswered or wrong.",
+    ),
+    (
+        "latency",
+        "How long the answers took",
+        "Response time from the intended start, of what completed in each second; logarithmic. Solid: p99 of the slowest kind of request. Dotted: median of the most frequent one. The dashed line is the in-time limit.",
+    ),
+    (
+        "cpu",
+        "Who was out of CPU",
+        "CPU used ÷ CPU given, by group of servers. A line at 100 % has nothing left. Several groups of one target have its colour and differ in their dashes; click a name to hide it.",
+    ),
+    (
+        "nodes",
+        "How many nodes were alive",
+        "Processes of the target that were alive at each second. A frozen server is still alive: it only falls silent.",
+    ),
+];
+
+fn charts(page: &Page<'_>) -> Markup {
+    html! {
+        section #charts {
+            h2 { "All targets under one clock" }
+            p.caption {
+                "Shaded bands are faults in force, named by their letters below. Drag over a chart to zoom all of them; double-click to see all again."
+            }
+            (legend(page))
+            noscript { p.caption { "The charts need JavaScript; verdict and table do not." } }
+            @for (id, title, caption) in TIMELINES {
+                figure {
+                    h3 { (title) }
+                    div.plot #(id) {}
+                    figcaption { (caption) }
+                }
+            }
+            h2 { "Response times by percentile" }
+            p.caption {
+                "Every step to the right is ten times rarer. Solid: response time, as a visitor has it. Dashed: service time, as most tools report it. Where they part, requests waited before they were sent or were never answered. A curve ends where fewer than ten samples are left above it."
+            }
+            figure {
+                div.choices #phases role="group" aria-label="Phase" {}
+                div.plot.tall #percentiles {}
+                figcaption #overloaded {}
+            }
+        }
+    }
+}
+
+fn legend(page: &Page<'_>) -> Markup {
+    html! {
+        div.legend {
+            @for (index, name) in page.comparison.targets.iter().enumerate() {
+                span style=(format!("--c:var(--t{})", index % 6)) { i.chip {} (name) }
+            }
+            @for (fault, letter) in page.runs[0].summary.faults.iter().zip('A'..='Z') {
+                span { b.letter { (letter) } (fault.name) ": " (fault.kind) }
+            }
+        }
+    }
+}
+
+fn faults(page: &Page<'_>) -> Markup {
+    let names: Vec<&FaultSummary> = page.runs[0].summary.faults.iter().collect();
+    html! {
+        @if !names.is_empty() {
+            section {
+                h2 { "What each fault did" }
+                p.caption { "All times from the instant of injection. Recovered: every later window of two seconds held the hypothesis, told in steps of one second." }
+                div.scroll {
+                    table {
+                        thead {
+                            tr {
+                                th { "fault" } th { "target" } th { "hit" } th { "not in time" }
+                                th { "failed" } th { "noticed" } th { "new leader" }
+                                th { "recovered" } th { "after heal" } th { "proof" }
+                            }
+                        }
+                        @for (fault, letter) in names.iter().zip('A'..='Z') {
+                            tbody { (fault_rows(page, fault, letter)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn fault_rows(page: &Page<'_>, fault: &FaultSummary, letter: char) -> Markup {
+    let seconds = |s: Option<f64>| s.map_or("–".to_string(), |s| format!("{s:.1} s"));
+    html! {
+        @for (index, (run, name)) in page.runs.iter().zip(&page.comparison.targets).enumerate() {
+            @if let Some(f) = run.summary.faults.iter().find(|f| f.name == fault.name) {
+                tr {
+                    th scope="row" { @if index == 0 { b.letter { (letter) } (fault.name) } }
+                    td.target style=(format!("--c:var(--t{})", index % 6)) { i.chip {} (name) }
+                    @if let Some(why) = &f.skipped {
+                        td colspan="8" { "not injected: " (why) }
+                    } @else {
+                        td { (f.node) }
+                        td { (count_text(f.not_in_time)) @if !f.attributable { " (not attributable)" } }
+                        td { (count_text(f.failed_requests)) }
+                        td { (seconds(f.detected_after_s)) }
+                        td { (seconds(f.failed_over_after_s)) }
+                        td { (f.recovery_time_s.map_or("never".to_string(), |s| format!("{s:.1} s"))) }
+                        td { (seconds(f.recovery_after_heal_s)) }
+                        td.small { (f.mechanism) @if !f.proof.is_empty() { ": " (f.proof) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn validity(page: &Page<'_>) -> Markup {
+    let doubts: Vec<(&String, &crate::analysis::Doubt)> = (page.runs.iter())
+        .zip(&page.comparison.targets)
+        .flat_map(|(run, name)| run.summary.validity.doubts.iter().map(move |d| (name, d)))
+        .collect();
+    html! {
+        section {
+            h2 { "May these numbers be believed?" }
+            p { (page.verdict_line) }
+            @if doubts.is_empty() {
+                p.caption { "Nothing was found that speaks against them." }
+            } @else {
+                ul { @for (name, d) in doubts { li { b { (name) } ": " (d.seen) ". " em { (d.remedy) } "." } } }
+            }
+        }
+    }
+}
+
+fn about(page: &Page<'_>) -> Markup {
+    html! {
+        footer {
+            @for line in &page.about { p { (line) } }
+            p { "brunt " (page.brunt_version) " · one file, works offline; the record beside it holds every number" }
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! One run on one screen: what ends `brunt run` and `brunt load`.
+
+use super::text::{health_text, push_wrapped};
+use crate::analysis::comparison::{WorstHealth, count_text, percent};
+use crate::analysis::{FaultSummary, Level, Summary, TimeSummary};
+use crate::base::Nanos;
+use crate::objective::Met;
+
+/// Response ÷ service time from which the difference deserves a sentence.
+const APART: f64 = 1.2;
+
+pub fn run_text(s: &Summary, report: Option<&str>) -> String {
+    let mut out = String::new();
+    let profile =
+        if s.profile.is_empty() { String::new() } else { format!("profile {}, ", s.profile) };
+    out.push_str(&format!(
+        "{}        {profile}seed {}, {:.1} s\n\n",
+        s.target, s.seed, s.duration_s
+    ));
+    push_requests(&mut out, s);
+    push_times(&mut out, s);
+    push_phases(&mut out, s);
+    push_faults(&mut out, s);
+    push_data(&mut out, s);
+    push_cpu(&mut out, s);
+    push_objectives(&mut out, s);
+    push_verdict(&mut out, s);
+    if let Some(path) = report {
+        out.push_str(&format!("report {path}\n"));
+    }
+    out
+}
+
+fn push_requests(out: &mut String, s: &Summary) {
+    let l = &s.ledger;
+    let in_time = crate::analysis::share(s.in_time, l.planned).map_or("–".into(), percent);
+    out.push_str(&format!(
+        "requests   {} planned, {} ok, {in_time} in time\n",
+        count_text(l.planned),
+        count_text(l.ok)
+    ));
+    let bad: Vec<String> = [
+        ("HTTP errors", l.http_error),
+        ("transport errors", l.transport_error),
+        ("timeouts", l.timeout),
+        ("unfinished", l.unfinished),
+        ("never sent", l.never_sent),
+    ]
+    .into_iter()
+    .filter(|(_, n)| *n > 0)
+    .map(|(what, n)| format!("{} {what}", count_text(n)))
+    .collect();
+    if !bad.is_empty() {
+        push_wrapped(out, &format!("           {}", bad.join(", ")));
+    }
+    out.push_str(&format!(
+        "rate       {:.1}/s offered, {:.1}/s sent, {:.1}/s completed\n\n",
+        s.rate.offered_per_s, s.rate.sent_per_s, s.rate.completed_per_s
+    ));
+}
+
+fn push_times(out: &mut String, s: &Summary) {
+    let names = ["p50", "p90", "p99", "p99.9", "max"];
+    let values = |t: &TimeSummary| [t.p50, t.p90, t.p99, t.p999, t.max];
+    out.push_str(&format!("{:<26}", ""));
+    for name in names {
+        out.push_str(&format!("{name:>11}"));
+    }
+    out.push('\n');
+    for (name, times) in [
+        ("response (from intended)", &s.response_time_ns),
+        ("service (from sent)", &s.service_time_ns),
+    ] {
+        out.push_str(&format!("{name:<26}"));
+        for value in values(times) {
+            out.push_str(&format!("{:>11}", value.map_or("–".to_string(), |v| v.to_string())));
+        }
+        out.push('\n');
+    }
+    if let Some(sentence) = difference(s) {
+        push_wrapped(out, &sentence);
+    }
+    out.push('\n');
+}
+
+/// Why visitors waited longer than the answers took, if they did.
+pub fn difference(s: &Summary) -> Option<String> {
+    let (name, response) = s.response_time_ns.highest()?;
+    let service = s.service_time_ns.named(name)?;
+    if (response.0 as f64) < service.0 as f64 * APART {
+        return None;
+    }
+    let cause = if is_major(s.start_lag_ns.named(name), response, service) {
+        "the generator itself started them late"
+    } else if is_major(s.connection_wait_ns.named(name), response, service) {
+        "they waited for a free or new connection, because the target was slow to answer others"
+    } else {
+        "requests without an answer count with the time that they waited"
+    };
+    Some(format!("At {name}, visitors waited {response} where an answer took {service}: {cause}."))
+}
+
+fn is_major(part: Option<Nanos>, response: Nanos, service: Nanos) -> bool {
+    part.is_some_and(|p| p.0 * 2 >= response.saturating_sub(service).0)
+}
+
+fn push_phases(out: &mut String, s: &Summary) {
+    let phases: Vec<_> = s.phases.iter().filter(|p| p.measured).collect();
+    if phases.len() < 2 {
+        return;
+    }
+    for p in phases {
+        let share = p.in_time_share().map_or("–".into(), percent);
+        let times = match (p.is_overloaded, p.response_time_ns.p50, p.response_time_ns.highest()) {
+            (true, _, _) => "overloaded".to_string(),
+            (_, Some(p50), Some((name, high))) if name != "p50" => {
+                format!("p50 {p50}, {name} {high}")
+            }
+            (_, Some(p50), _) => format!("p50 {p50}"),
+            _ => "too few samples".into(),
+        };
+        let seconds = p.end_s - p.start_s;
+        let rate = if seconds > 0.0 { p.ledger.planned as f64 / seconds } else { 0.0 };
+        out.push_str(&format!("{:<16}{rate:>8.0}/s   {share:>7} in time   {times}\n", p.name));
+    }
+    out.push('\n');
+}
+
+fn push_faults(out: &mut String, s: &Summary) {
+    for fault in &s.faults {
+        push_wrapped(out, &fault_text(fault));
+    }
+    if !s.faults.is_empty() {
+        out.push('\n');
+    }
+}
+
+/// One fault in one line.
+pub fn fault_text(f: &FaultSummary) -> String {
+    let what = format!("{} ({} on {})", f.name, f.kind, f.node);
+    if let Some(why) = &f.skipped {
+        return format!("{what}: not injected, {why}");
+    }
+    let seconds = |s: f64| format!("{s:.1} s");
+    let mut parts = vec![format!("{} not in time", count_text(f.not_in_time))];
+    parts.extend(f.detected_after_s.map(|s| format!("noticed after {}", seconds(s))));
+    parts.extend(f.failed_over_after_s.map(|s| format!("new leader after {}", seconds(s))));
+    parts.push(match f.recovery_time_s {
+        Some(0.0) => "the hypothesis held throughout".into(),
+        Some(s) => format!("recovered after {}", seconds(s)),
+        None => "not recovered".into(),
+    });
+    if let (Some(repair), Some(recovery)) = (f.assumed_repair_s, f.recovery_time_s)
+        && recovery >= repair
+    {
+        parts.push(format!("{} of it is the assumed repair time", seconds(repair)));
+    }
+    if !f.attributable {
+        parts.push("not attributable: it was failing before".into());
+    }
+    format!("{what}: {}", parts.join(", "))
+}
+
+fn push_data(out: &mut String, s: &Summary) {
+    let d = &s.data;
+    if d.acknowledged == 0 {
+        return;
+    }
+    let text = match (d.lost, d.read_back) {
+        (Some(lost), Some(found)) => format!(
+            "{} acknowledged, {} found again, {} lost, {} duplicated",
+            count_text(d.acknowledged),
+            count_text(found),
+            count_text(lost),
+            count_text(d.duplicated.unwrap_or(0))
+        ),
+        _ => format!("{} acknowledged, not read back", count_text(d.acknowledged)),
+    };
+    let stale = d.stale_reads.map(|n| format!(", {} stale reads", count_text(n)));
+    push_wrapped(
+        out,
+        &format!(
+            "writes     {text}, {} indeterminate{}",
+            d.indeterminate,
+            stale.unwrap_or_default()
+        ),
+    );
+}
+
+fn push_cpu(out: &mut String, s: &Summary) {
+    let (Some(used), Some(given)) = (s.cpu.used_s, s.cpu.given_cores) else { return };
+    let mut text = format!("CPU        {used:.2} s used of {given:.2} cores given");
+    if let Some(per) = s.cpu.per_1000_ok_s {
+        text.push_str(&format!(", {per:.2} s per 1,000 answers"));
+    }
+    if let Some(capacity) = s.cpu.expected_capacity_per_s {
+        text.push_str(&format!(", {capacity:.0}/s by arithmetic"));
+    }
+    push_wrapped(out, &text);
+}
+
+fn push_objectives(out: &mut String, s: &Summary) {
+    for o in &s.objectives {
+        let word = match o.verdict {
+            Met::Pass => "pass",
+            Met::Fail => "FAIL",
+            Met::Inconclusive => "inconclusive",
+            Met::NoData => "no data",
+        };
+        let observed = o.observed.map_or("–".to_string(), |v| format!("{v:.4}"));
+        out.push_str(&format!("{word:<12} {}   observed {observed}\n", o.expression));
+    }
+}
+
+fn push_verdict(out: &mut String, s: &Summary) {
+    let v = &s.validity;
+    let health = WorstHealth {
+        start_lag_p99_ns: v.start_lag_p99_ns,
+        generator_core_share: v.generator_core_share,
+        steal_share: v.steal_share,
+        work_off: v.work_off,
+    };
+    out.push('\n');
+    push_wrapped(out, &format!("{}  {}", s.verdict, health_text(&health)));
+    for reason in &s.reasons {
+        push_wrapped(out, &format!("- {reason}"));
+    }
+    for doubt in v.doubts.iter().filter(|d| d.level != Level::Invalid) {
+        push_wrapped(out, &format!("warning: {}; {}", doubt.seen, doubt.remedy));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::summarise;
+    use crate::analysis::testing::{Builder, power_off_story};
+
+    #[test]
+    fn one_run_fits_one_screen() {
+        let text = run_text(&summarise(&power_off_story().build()), None);
+        assert_eq!(text, include_str!("testdata/run.txt"), "\n{text}");
+        assert!(text.lines().count() <= 24);
+    }
+
+    #[test]
+    fn the_gap_between_response_and_service_has_a_sentence() {
+        assert_eq!(difference(&summarise(&Builder::new("vertical").build())), None);
+        let drowned = summarise(&Builder::new("garage").overloaded(6..20).build());
+        let sentence = difference(&drowned).unwrap();
+        assert!(sentence.contains("without an answer"), "{sentence}");
+    }
+}

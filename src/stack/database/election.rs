@@ -1,0 +1,214 @@
+//! Heartbeats, elections and the first start, on the control side.
+//!
+//! openraft's own timer looks every one and a half heartbeats, draws its time-out once per process
+//! and stands without asking. This one draws anew each time and asks first whether a majority would
+//! grant the vote, so that a node that was paused does not depose a leader that works.
+
+use super::log::Log;
+use super::network::Network;
+use super::raft::{LogId, Raft};
+use super::standing::{Standing, index_of, leader_of};
+use crate::base::random::{self, Stream};
+use crate::base::{Nanos, clock};
+use crate::record::NodeEventKind;
+use crate::stack::node::Node;
+use openraft::ServerState;
+use rand_xoshiro::rand_core::Rng;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+/// How often a fresh first node looks whether the others are there.
+const FIRST_LOOK: Duration = Duration::from_millis(20);
+/// How long it waits for all of them; after that a majority is enough.
+const FIRST_WAIT: Nanos = Nanos::from_secs(2);
+
+/// What a node asks before it stands, and what another node says.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Question {
+    pub last_log: Option<LogId>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Opinion {
+    /// Whether it would grant its vote now.
+    pub would_grant: bool,
+    /// Whether it belongs to a database already.
+    pub is_initialized: bool,
+}
+
+/// For so long after a leader's message a node grants its vote to nobody else.
+pub fn lease(node: &Node) -> Nanos {
+    let settings = &node.plan().settings.database;
+    settings.election_timeout.saturating_sub(settings.heartbeat).max(settings.heartbeat)
+}
+
+/// This node's answer to a question.
+pub fn opinion(question: &Question, standing: &Standing, log: &Log, lease: Nanos) -> Opinion {
+    let silent = clock::now().saturating_sub(standing.last_heard());
+    let leads =
+        standing.is_leader() && clock::now().saturating_sub(standing.majority_accepted()) <= lease;
+    Opinion {
+        would_grant: !leads && silent > lease && question.last_log >= log.last_id(),
+        is_initialized: log.last_id().is_some(),
+    }
+}
+
+/// One node's part in elections.
+pub struct Election {
+    pub node: Node,
+    pub raft: Raft,
+    pub log: Log,
+    pub network: Network,
+    pub standing: Arc<Standing>,
+}
+
+impl Election {
+    /// Runs until the process ends.
+    pub async fn run(self) {
+        self.first_start().await;
+        let seed = clock::now().0 ^ self.node.plan().seed;
+        let mut draws = random::stream(seed, "election", self.standing.own());
+        let settings = self.node.plan().settings.database.clone();
+        let mut next = clock::now() + self.patience(&mut draws);
+        loop {
+            if self.standing.is_leader() {
+                let _ = self.raft.trigger().heartbeat().await;
+                tokio::time::sleep(settings.heartbeat.duration()).await;
+                next = clock::now() + self.patience(&mut draws);
+                continue;
+            }
+            let due = next;
+            tokio::time::sleep(due.saturating_sub(clock::now()).duration()).await;
+            let heard = self.standing.last_heard();
+            let now = clock::now();
+            let was_stopped = now.saturating_sub(due) > settings.heartbeat + settings.heartbeat;
+            if was_stopped || !self.is_voter() {
+                // What the leader sent meanwhile is still to be read.
+                next = now + self.patience(&mut draws);
+            } else if heard + settings.election_timeout > now {
+                next = heard + self.patience(&mut draws);
+            } else {
+                next = self.stand(&mut draws).await;
+            }
+        }
+    }
+
+    /// How long to wait for the leader: one election time-out to one and a half, drawn anew.
+    fn patience(&self, draws: &mut Stream) -> Nanos {
+        let base = self.node.plan().settings.database.election_timeout.0;
+        Nanos(base + (base as f64 / 2.0 * random::unit(draws.next_u64())) as u64)
+    }
+
+    fn is_voter(&self) -> bool {
+        let metrics = self.raft.metrics();
+        let members = metrics.borrow().membership_config.clone();
+        members.membership().voter_ids().any(|id| id == self.standing.own())
+    }
+
+    /// Asks, stands when a majority would grant it, and says when to look again.
+    async fn stand(&self, draws: &mut Stream) -> Nanos {
+        let settings = &self.node.plan().settings.database;
+        let deadline = settings.peer_deadline.min(settings.heartbeat);
+        let question = Question { last_log: self.log.last_id() };
+        let granting = self.opinions(&question, deadline.duration()).await;
+        let granted = 1 + granting.iter().filter(|o| o.would_grant).count();
+        let share = random::unit(draws.next_u64());
+        if !self.standing.is_majority(granted) {
+            return clock::now() + Nanos((settings.heartbeat.0 as f64 * (0.5 + share)) as u64);
+        }
+        let _ = self.raft.trigger().elect().await;
+        let pause = settings.election_timeout.0 as f64 * (0.25 + 0.5 * share);
+        clock::now() + Nanos(pause as u64)
+    }
+
+    async fn opinions(&self, question: &Question, deadline: Duration) -> Vec<Opinion> {
+        let body = serde_json::to_vec(question).expect("a question is plain data");
+        let mut asked = JoinSet::new();
+        for (id, name) in self.standing.names().iter().enumerate() {
+            if id as u64 != self.standing.own() {
+                let (network, name, body) = (self.network.clone(), name.clone(), body.clone());
+                asked.spawn(async move { network.ask(&name, "/raft/ask", body, deadline).await });
+            }
+        }
+        asked.join_all().await.into_iter().flatten().collect()
+    }
+
+    /// The first node of all, on a fresh disk, starts the database once the others answer and none
+    /// of them belongs to one already.
+    async fn first_start(&self) {
+        if self.standing.own() != 0 || self.log.last_id().is_some() {
+            return;
+        }
+        let begin = clock::now();
+        let settings = &self.node.plan().settings.database;
+        loop {
+            let deadline = settings.peer_deadline.duration();
+            let others = self.opinions(&Question::default(), deadline).await;
+            if others.iter().any(|o| o.is_initialized) || self.log.last_id().is_some() {
+                return;
+            }
+            let present = 1 + others.len();
+            let waited = clock::now().saturating_sub(begin) > FIRST_WAIT;
+            if present == self.standing.names().len()
+                || (waited && self.standing.is_majority(present))
+            {
+                break;
+            }
+            tokio::time::sleep(FIRST_LOOK).await;
+        }
+        let names = self.standing.names().iter().cloned();
+        let members: BTreeMap<u64, String> = (0..).zip(names).collect();
+        if let Err(e) = self.raft.initialize(members).await {
+            let text = format!("the database cannot be initialised: {e}");
+            self.node.emit(NodeEventKind::Note { text });
+        }
+    }
+}
+
+/// Follows what consensus says: keeps the standing, emits role changes. Ends when consensus does.
+pub async fn watch(node: Node, raft: Raft, log: Log, standing: Arc<Standing>) -> String {
+    let mut metrics = raft.metrics();
+    let term_counter = node.counter("term");
+    let mut shown = None;
+    loop {
+        let (term, leader, state, stopped) = {
+            let m = metrics.borrow_and_update();
+            let leader = leader_of(&m.vote).filter(|_| m.state != ServerState::Candidate);
+            let leader =
+                leader.filter(|id| *id != standing.own() || m.state == ServerState::Leader);
+            (m.current_term, leader, m.state, m.running_state.clone().err())
+        };
+        if let Some(e) = stopped {
+            return e.to_string();
+        }
+        term_counter.set(term);
+        standing.observe(term, leader, log.last_index());
+        let role = match (state, leader) {
+            (ServerState::Leader, _) => Some((true, term)),
+            (_, Some(_)) => Some((false, term)),
+            _ => None,
+        };
+        if role.is_some() && role != shown {
+            shown = role;
+            node.emit(match role {
+                Some((true, term)) => NodeEventKind::Leader { term },
+                _ => NodeEventKind::Replica { term },
+            });
+        }
+        if metrics.changed().await.is_err() {
+            return "consensus has ended".into();
+        }
+    }
+}
+
+/// Follows what is applied, for people: how far this node is behind.
+pub fn note_lag(node: &Node, standing: &Standing, applied: u64, last: Option<LogId>) {
+    let lag = match standing.is_leader() {
+        true => index_of(last).saturating_sub(applied),
+        false => standing.lag(applied),
+    };
+    node.counter("replication_lag").set(lag);
+}

@@ -1,0 +1,181 @@
+//! What a worker has to start next: the merged schedules of the slots it owns.
+//!
+//! In an open loop a slot is a shard, and its next start is known at once. In a closed loop a slot
+//! is a virtual user, and its next start is known when its predecessor has ended. One agenda serves
+//! both, so there is one worker loop.
+
+use super::ShardStarts;
+use crate::base::Nanos;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
+
+/// A planned request: who draws it, and when it is meant to start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// The shard or virtual user.
+    pub slot: u32,
+    /// Which of the slot's requests.
+    pub index: u64,
+    pub intended: Nanos,
+}
+
+/// The requests that a worker has to start, in the order of their intended starts.
+#[derive(Debug)]
+pub struct Agenda {
+    heap: BinaryHeap<Reverse<(Nanos, u32, u64)>>,
+    source: Source,
+}
+
+#[derive(Debug)]
+enum Source {
+    Open(Vec<(u32, ShardStarts)>),
+    Closed {
+        think: Nanos,
+        end: Nanos,
+        /// Requests that may still be planned.
+        left: u64,
+    },
+}
+
+impl Agenda {
+    /// Independent of what happens: the shards' own starts.
+    pub fn open(shards: Vec<(u32, ShardStarts)>) -> Agenda {
+        let mut shards = shards;
+        let mut heap = BinaryHeap::with_capacity(shards.len());
+        for (position, (_, starts)) in shards.iter_mut().enumerate() {
+            if let Some((index, at)) = starts.next() {
+                heap.push(Reverse((at, position as u32, index)));
+            }
+        }
+        Agenda { heap, source: Source::Open(shards) }
+    }
+
+    /// Each of `users` starts when its predecessor ended plus `think`, from `start` until `end`,
+    /// `max` requests in all.
+    pub fn closed(users: &[u32], think: Nanos, start: Nanos, end: Nanos, max: u64) -> Agenda {
+        let first = users.len().min(usize::try_from(max).unwrap_or(usize::MAX));
+        let first = if start < end { first } else { 0 };
+        let heap = users[..first].iter().map(|user| Reverse((start, *user, 0))).collect();
+        Agenda { heap, source: Source::Closed { think, end, left: max - first as u64 } }
+    }
+
+    /// When the next request is meant to start, as far as that is known.
+    #[inline]
+    pub fn next_at(&self) -> Option<Nanos> {
+        self.heap.peek().map(|Reverse((at, ..))| *at)
+    }
+
+    /// Takes the next request if it is meant to start at or before `now`.
+    #[inline]
+    pub fn take(&mut self, now: Nanos) -> Option<Due> {
+        let mut top = self.heap.peek_mut()?;
+        let Reverse((intended, slot, index)) = *top;
+        if intended > now {
+            return None;
+        }
+        match &mut self.source {
+            Source::Open(shards) => {
+                let (shard, starts) = &mut shards[slot as usize];
+                match starts.next() {
+                    Some((next_index, at)) => *top = Reverse((at, slot, next_index)),
+                    None => drop(PeekMut::pop(top)),
+                }
+                Some(Due { slot: *shard, index, intended })
+            }
+            Source::Closed { .. } => {
+                PeekMut::pop(top);
+                Some(Due { slot, index, intended })
+            }
+        }
+    }
+
+    /// A request has ended; in a closed loop this plans its slot's next one, `pause` later than
+    /// the think time alone.
+    #[inline]
+    pub fn ended(&mut self, slot: u32, index: u64, at: Nanos, pause: Nanos) {
+        if let Source::Closed { think, end, left } = &mut self.source {
+            let next = at + *think + pause;
+            if *left > 0 && next < *end {
+                *left -= 1;
+                self.heap.push(Reverse((next, slot, index + 1)));
+            }
+        }
+    }
+
+    /// No request is planned after this instant.
+    pub fn stop_at(&mut self, at: Nanos) {
+        if let Source::Closed { end, .. } = &mut self.source {
+            *end = (*end).min(at);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workload::{Curve, Segment, Spacing};
+    use std::sync::Arc;
+
+    fn starts_of(workers: u32, spacing: Spacing) -> Vec<(Nanos, u32, u64)> {
+        let segment = Segment {
+            start: Nanos::ZERO,
+            end: Nanos::from_secs(5),
+            rate_from: 20.0,
+            rate_to: 200.0,
+        };
+        let curve = Arc::new(Curve::new(vec![segment]).unwrap());
+        let mut all = Vec::new();
+        for worker in 0..workers {
+            let shards = (0..16)
+                .filter(|shard| shard % workers == worker)
+                .map(|shard| (shard, ShardStarts::new(curve.clone(), spacing, 9, shard, 16)))
+                .collect();
+            let mut agenda = Agenda::open(shards);
+            let mut last = Nanos::ZERO;
+            while let Some(due) = agenda.take(Nanos::MAX) {
+                assert!(due.intended >= last);
+                last = due.intended;
+                all.push((due.intended, due.slot, due.index));
+            }
+        }
+        all.sort();
+        all
+    }
+
+    #[test]
+    fn any_number_of_workers_has_the_same_intended_starts() {
+        for spacing in [Spacing::Poisson, Spacing::Constant] {
+            let one = starts_of(1, spacing);
+            assert!(one.len() > 400);
+            assert_eq!(starts_of(2, spacing), one);
+            assert_eq!(starts_of(4, spacing), one);
+        }
+    }
+
+    #[test]
+    fn a_closed_loop_plans_after_the_end_of_the_predecessor() {
+        let second = Nanos::SECOND;
+        let mut agenda = Agenda::closed(&[3, 5], Nanos(10), Nanos::ZERO, second, 4);
+        let first = agenda.take(Nanos::ZERO).unwrap();
+        let other = agenda.take(Nanos::ZERO).unwrap();
+        assert_eq!((first.slot, other.slot), (3, 5));
+        assert_eq!(agenda.take(second), None);
+        agenda.ended(3, 0, Nanos(100), Nanos::ZERO);
+        assert_eq!(agenda.next_at(), Some(Nanos(110)));
+        let next = agenda.take(Nanos(110)).unwrap();
+        assert_eq!((next.slot, next.index, next.intended), (3, 1, Nanos(110)));
+        agenda.ended(5, 0, Nanos(200), Nanos::ZERO);
+        agenda.ended(3, 1, Nanos(200), Nanos::ZERO);
+        assert!(agenda.take(Nanos(210)).is_some());
+        assert_eq!(agenda.take(Nanos(999)), None, "four requests in all");
+    }
+
+    #[test]
+    fn a_closed_loop_plans_nothing_after_its_end() {
+        let mut agenda = Agenda::closed(&[0], Nanos(10), Nanos::ZERO, Nanos(100), u64::MAX);
+        agenda.take(Nanos::ZERO).unwrap();
+        agenda.ended(0, 0, Nanos(95), Nanos::ZERO);
+        assert_eq!(agenda.next_at(), None);
+    }
+}
