@@ -338,3 +338,90 @@ async fn over_http_statuses_headers_and_admission() {
     assert_eq!(rejected.headers()["retry-after"], "1");
     assert_eq!((s.count("rejected"), s.count("in_flight")), (1, 0));
 }
+
+/// `cargo test --release --lib -- --ignored --nocapture app_overhead`: CPU of the service thread for
+/// each request, without the calibrated work.
+#[test]
+#[ignore = "a measurement"]
+fn app_overhead() {
+    let neighbours = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let (cache, database) = neighbours.block_on(async {
+        let data = Arc::new(Mutex::new(Data::default()));
+        let database = FakeDatabase::start("database-1", Some("database-1"), &data).await;
+        (FakeCache::start().await, database)
+    });
+    let app = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        app.block_on(async move {
+            let service = build(&node(vec![cache.peer(), database.peer()]));
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let handle = tokio::runtime::Handle::current();
+            tell.send((listener.local_addr().unwrap(), handle)).unwrap();
+            crate::stack::http::serve(listener, move |request| {
+                let service = service.clone();
+                async move { service.handle(request).await }
+            })
+            .await;
+        });
+    });
+    let (address, handle) = told.recv().unwrap();
+    let cpu = || handle.block_on(handle.spawn(async { clock::thread_cpu() })).unwrap();
+    let client = crate::stack::http::Client::new();
+    for (what, method, path) in [
+        ("hit", Method::GET, "/api/videos/1"),
+        ("asset", Method::GET, "/static/thumb-1.jpg"),
+        ("write", Method::POST, "/api/videos/2/likes"),
+    ] {
+        const N: u32 = 4000;
+        let run = async |n: u32| {
+            for i in 0..n {
+                let request = Request::builder().method(&method).uri(path);
+                let request = request.header("idempotency-key", format!("{i:016x}"));
+                let request = request.body(Full::default()).unwrap();
+                let answer = client.call(address, request, Duration::from_secs(3)).await.unwrap();
+                assert_eq!(answer.status(), StatusCode::OK);
+            }
+        };
+        neighbours.block_on(run(200));
+        let before = cpu();
+        neighbours.block_on(run(N));
+        let each = Nanos((cpu() - before).0 / u64::from(N));
+        println!("{what}: {each} of CPU per request");
+        assert!(each < Nanos::from_millis(1), "{each}");
+    }
+    let before = cpu();
+    std::thread::sleep(Duration::from_secs(1));
+    println!("idle: {} of CPU per second", cpu() - before);
+}
+
+/// The role as a process runs it: heartbeats to the balancer from the start, and health.
+#[tokio::test]
+async fn an_app_that_starts_sends_heartbeats() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let balancer = listener.local_addr().unwrap();
+    let beats = Arc::new(Mutex::new(Vec::<String>::new()));
+    let heard = beats.clone();
+    tokio::spawn(crate::stack::http::serve(listener, move |request: Request<_>| {
+        let heard = heard.clone();
+        async move {
+            let path = request.uri().path().to_string();
+            let body = crate::stack::http::read_body(request.into_body()).await.unwrap();
+            heard.lock().unwrap().push(format!("{path} {}", String::from_utf8_lossy(&body)));
+            crate::stack::node::text(StatusCode::NO_CONTENT, "")
+        }
+    }));
+    let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut plan = fakes::plan(vec![fakes::peer("balancer-1", Role::Balancer, balancer, balancer)]);
+    (plan.listen, plan.admin) = (free(), free());
+    plan.settings.app.heartbeat = Nanos::from_millis(20);
+    let service = plan.listen;
+    std::thread::spawn(move || crate::stack::serve(plan));
+    eventually("three heartbeats", || beats.lock().unwrap().len() >= 3).await;
+    let expected = r#"/heartbeat {"name":"app-2","in_flight":0,"draining":false}"#;
+    assert_eq!(beats.lock().unwrap()[0], expected);
+    let request = Request::builder().uri("/healthz").body(Full::default()).unwrap();
+    let client = crate::stack::http::Client::new();
+    let health = client.call(service, request, Duration::from_secs(1)).await.unwrap();
+    assert_eq!(health.status(), StatusCode::OK);
+}

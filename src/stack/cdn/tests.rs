@@ -295,3 +295,41 @@ async fn a_silent_origin_costs_its_deadline_and_a_missing_one_nothing() {
     let answer = s.client.call(address, request, Duration::from_secs(5)).await.unwrap();
     assert_eq!(answer.status(), StatusCode::BAD_GATEWAY);
 }
+
+fn free_address() -> SocketAddr {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// The roles as processes run them: both announce themselves, and the directory names the edge.
+#[tokio::test]
+async fn an_edge_that_starts_is_named_by_the_directory() {
+    let mut of_directory = plan(free_address());
+    of_directory.role = Role::Directory;
+    of_directory.name = "directory-1".to_string();
+    (of_directory.listen, of_directory.admin) = (free_address(), free_address());
+    let mut of_edge = plan(free_address());
+    (of_edge.listen, of_edge.admin) = (free_address(), free_address());
+    of_edge.peers.push(Peer {
+        name: "directory-1".to_string(),
+        role: Role::Directory,
+        region: "eu".to_string(),
+        dial: of_directory.listen,
+        dial_admin: of_directory.admin,
+    });
+    let (directory, edge_admin) = (of_directory.listen, of_edge.admin);
+    for plan in [of_directory, of_edge] {
+        std::thread::spawn(move || crate::stack::serve(plan));
+    }
+    let client = Client::new();
+    let ask = async |address: SocketAddr, path: &str| {
+        let request = Request::builder().uri(path).body(Full::default()).unwrap();
+        client.call(address, request, Duration::from_secs(1)).await.ok()
+    };
+    let expected = r#"{"edges":[{"name":"cdn-1","region":"eu"}],"ttl_ms":1000}"#;
+    let end = Instant::now() + Duration::from_secs(5);
+    while ask(directory, "/edges?region=eu").await.is_none_or(|a| a.body() != expected) {
+        assert!(Instant::now() < end, "the directory does not name the edge");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(ask(edge_admin, "/healthz").await.unwrap().status(), StatusCode::OK);
+}
