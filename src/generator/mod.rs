@@ -93,13 +93,13 @@ pub fn start(
         workers: Vec::new(),
         wakes: Vec::new(),
         is_stopped: Arc::new(AtomicBool::new(false)),
-        courier: Some(spawn("brunt-courier", move || courier::carry(&received, &sink))?),
+        courier: Some(spawn("brunt-courier", cpus, move || courier::carry(&received, &sink))?),
         directory: None,
     };
     if !ready.routes.directories.is_empty() {
         let (end, ended) = std::sync::mpsc::channel();
         let routes = ready.routes.clone();
-        let thread = spawn("brunt-directory", move || directory::follow(&routes, &ended))?;
+        let thread = spawn("brunt-directory", cpus, move || directory::follow(&routes, &ended))?;
         generator.directory = Some((end, thread));
     }
     for (id, agenda) in (0..).zip(agendas) {
@@ -126,12 +126,10 @@ pub fn start(
 
 impl Generator {
     fn launch(&mut self, assignment: Assignment, cpus: &[u32]) -> Result<(), GeneratorError> {
-        let cpus = cpus.to_vec();
         let (report, reported) = std::sync::mpsc::channel();
-        let thread = spawn(&format!("brunt-load-{}", self.workers.len()), move || {
-            // Both are for precision only: without them the start lag tells what is missing.
+        let thread = spawn(&format!("brunt-load-{}", self.workers.len()), cpus, move || {
+            // For precision only: without it the start lag tells what is missing.
             let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
-            let _ = keep_to(&cpus);
             let worker = Worker::new(assignment)?;
             let _ = report.send(());
             worker.run()
@@ -194,13 +192,20 @@ impl Drop for Generator {
     }
 }
 
+/// Starts a thread on the generator's processors. Where the system does not keep it to them, the
+/// target's usage tells; that is no reason not to run.
 fn spawn<T: Send + 'static>(
     name: &str,
+    cpus: &[u32],
     body: impl FnOnce() -> T + Send + 'static,
 ) -> Result<JoinHandle<T>, GeneratorError> {
+    let cpus = cpus.to_vec();
     std::thread::Builder::new()
         .name(name.to_string())
-        .spawn(body)
+        .spawn(move || {
+            let _ = keep_to(&cpus);
+            body()
+        })
         .map_err(|cause| GeneratorError::System { what: "start a thread", cause })
 }
 

@@ -485,3 +485,66 @@ fn a_recorded_run_reads_back_what_the_snapshots_said() {
     assert_eq!(response.hdr(), seen.response.hdr());
     assert_eq!(record.latency[&Tag::StartLag].hdr(), seen.start_lag.hdr());
 }
+
+/// A server that does everything wrong, by turns.
+fn misbehave(seed: u64) -> SocketAddr {
+    serve(move |stream, connection, head| {
+        let turn = crate::base::random::mix(seed ^ connection << 8 ^ head.len() as u64);
+        let ok = || OK.to_vec();
+        let (text, stays): (Vec<u8>, bool) = match turn % 9 {
+            0 => (Vec::new(), true),
+            1 => (Vec::new(), false),
+            2 => (ok()[..20].to_vec(), false),
+            3 => (b"nonsense\r\n\r\n".to_vec(), true),
+            4 => (b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n".to_vec(), true),
+            5 => ([OK, OK].concat(), true),
+            6 => (ok(), false),
+            _ => (ok(), true),
+        };
+        stream.write_all(&text).is_ok() && stays
+    })
+}
+
+#[test]
+fn the_ledger_closes_whatever_the_server_does() {
+    for seed in 0..4 {
+        for arrivals in [Arrivals::Poisson, Arrivals::Closed { connections: 8, think: Nanos(7) }] {
+            for stop in [None, Some(Duration::from_millis(120))] {
+                let mut load = plan(misbehave(seed), arrivals, 500.0, 250);
+                load.seed = seed;
+                load.connections_max = 8;
+                load.waiting_max = 20;
+                load.timeout = Nanos::from_millis(60);
+                load.values =
+                    vec![ValuePlan { name: "v".into(), kind: ValueKind::Uniform { n: 1 << 40 } }];
+                load.requests[0].path = "/{v}".into();
+                let mut write = load.requests[0].clone();
+                write.method = "POST".into();
+                load.requests.push(write);
+                let seen = run_until(load, 2, stop);
+                assert!(seen.ledger.planned > 5 && seen.ledger.ok > 0, "{:?}", seen.ledger);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_connection_that_went_stale_is_counted_as_a_retry() {
+    // Each connection answers one request, and ends when the second one comes.
+    let address = {
+        let served = Arc::new(std::sync::Mutex::new(std::collections::HashSet::new()));
+        serve(move |stream, connection, _| {
+            let is_first = served.lock().unwrap().insert(connection);
+            is_first && stream.write_all(OK).is_ok()
+        })
+    };
+    let mut load = plan(address, Arrivals::Closed { connections: 2, think: Nanos::ZERO }, 0.0, 200);
+    load.requests_max = Some(20);
+    let seen = run_until(load.clone(), 1, None);
+    assert_eq!(seen.ledger.ok, 20, "{:?}", seen.causes);
+    assert!(seen.retried >= 8, "{}", seen.retried);
+    load.requests[0].method = "POST".into();
+    let seen = run_until(load, 1, None);
+    assert_eq!(seen.retried, 0, "a request that may have been done is not sent again");
+    assert!(seen.ledger.transport_error >= 8, "{:?}", seen.ledger);
+}

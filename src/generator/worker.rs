@@ -311,6 +311,14 @@ impl Worker {
     }
 
     fn deliver(&mut self, now: Nanos, is_last: bool) {
+        self.next_snapshot = Nanos((now.0 / Nanos::SECOND.0 + 1) * Nanos::SECOND.0);
+        // The other tally was handed over a second ago. Should the courier still hold it, this one
+        // is filled further and goes out next time, unless there is no next time.
+        let empty = match self.emptied.try_recv() {
+            Ok(tally) => tally,
+            Err(_) if is_last => Box::new(Tally::new(0, 0)),
+            Err(_) => return,
+        };
         let snapshot = Snapshot {
             worker: self.id,
             at: now,
@@ -321,14 +329,6 @@ impl Worker {
             cpu: clock::thread_cpu(),
             is_last,
             ..Snapshot::default()
-        };
-        self.next_snapshot = Nanos((now.0 / Nanos::SECOND.0 + 1) * Nanos::SECOND.0);
-        // The other tally was handed over a second ago. Should the courier still hold it, this one
-        // is filled further and goes out next time, unless there is no next time.
-        let empty = match self.emptied.try_recv() {
-            Ok(tally) => tally,
-            Err(_) if is_last => Box::new(Tally::new(0, 0)),
-            Err(_) => return,
         };
         let tally = std::mem::replace(&mut self.tally, empty);
         let back = self.emptied_back.clone();

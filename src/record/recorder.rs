@@ -43,6 +43,7 @@ pub struct Recorder {
     n_workers: u32,
     operations_lost: u64,
     last_at: Nanos,
+    newest_hiccup: u32,
     is_full: bool,
 }
 
@@ -95,6 +96,7 @@ impl Recorder {
             n_workers: manifest.workers.max(1),
             operations_lost: 0,
             last_at: Nanos::ZERO,
+            newest_hiccup: 0,
             is_full: false,
         };
         recorder.write_csv_headers();
@@ -149,11 +151,18 @@ impl Recorder {
         self.flush()
     }
 
-    /// The hiccup meter's second; written with the snapshots of that second.
-    pub fn hiccup(&mut self, second: u32, histogram: &Histogram) {
+    /// The hiccup meter's second; written with the snapshots of that second, or alone when the
+    /// load has not begun or is over.
+    ///
+    /// # Errors
+    /// As [`Recorder::snapshot`].
+    pub fn hiccup(&mut self, second: u32, histogram: &Histogram) -> Result<(), RecordError> {
         if !self.is_full {
             self.intervals.add(second, Tag::Hiccup, histogram);
+            self.newest_hiccup = self.newest_hiccup.max(second);
+            self.write_settled();
         }
+        self.flush()
     }
 
     /// Operations that did not come with a snapshot: the read-back after the load.
@@ -207,7 +216,8 @@ impl Recorder {
         };
         // Once all have ended, the rest is written when the record is sealed.
         let all = if all == u32::MAX { self.second_of_last() } else { all };
-        all.max(newest.unwrap_or(0).saturating_sub(LATE_SECONDS))
+        let newest = newest.unwrap_or(0).max(self.newest_hiccup);
+        all.max(newest.saturating_sub(LATE_SECONDS))
     }
 
     fn second_of_last(&self) -> u32 {

@@ -123,7 +123,7 @@ fn write(folder: &Path, seconds: u32) -> Recorder {
     for second in 0..seconds {
         let mut hiccup = Histogram::new();
         hiccup.record(Nanos(50));
-        recorder.hiccup(second, &hiccup);
+        recorder.hiccup(second, &hiccup).unwrap();
         for worker in 0..2 {
             recorder.snapshot(&snapshot(worker, second, false)).unwrap();
         }
