@@ -31,9 +31,6 @@ pub enum Command {
     Doctor,
     /// Run one node of the stack: reads its NodePlan as JSON on stdin, or takes flags by hand
     Serve(ServeArgs),
-    /// The keeper of a run; brunt starts it
-    #[command(name = "__keeper", hide = true)]
-    Keeper { fd: i32 },
 }
 
 #[derive(Debug, Args)]

@@ -7,6 +7,7 @@ mod exit;
 mod options;
 mod signals;
 
+use crate::fleet;
 use args::{Cli, Command};
 use clap::Parser;
 use std::process::ExitCode;
@@ -22,6 +23,10 @@ brunt --help                   everything else
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
+    // The keeper is single-threaded and has no use for the rest of the command line.
+    if std::env::args().nth(1).as_deref() == Some(fleet::KEEPER_COMMAND) {
+        return fleet::keeper::main(fleet::keeper::FD);
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -53,6 +58,5 @@ fn run(command: Command) -> anyhow::Result<u8> {
         Command::Heal(args) => commands::heal::run(&args),
         Command::Doctor => commands::doctor::run(),
         Command::Serve(args) => commands::serve::run(&args),
-        Command::Keeper { fd } => commands::serve::keeper(fd),
     }
 }

@@ -1,10 +1,10 @@
-//! `brunt serve ROLE`, and the hidden keeper.
+//! `brunt serve ROLE`
 
 use crate::cli::args::ServeArgs;
 use crate::cli::{exit, options};
 use crate::plan::NodePlan;
+use crate::stack;
 use crate::target::Role;
-use crate::{fleet, stack};
 use anyhow::{Context, Result, bail};
 
 pub fn run(args: &ServeArgs) -> Result<u8> {
@@ -29,10 +29,5 @@ pub fn run(args: &ServeArgs) -> Result<u8> {
         bail!("the NodePlan on stdin is for role `{}`", plan.role.name());
     }
     stack::serve(plan)?;
-    Ok(exit::PASS)
-}
-
-pub fn keeper(fd: i32) -> Result<u8> {
-    fleet::keeper::main(fd);
     Ok(exit::PASS)
 }
