@@ -70,6 +70,9 @@ pub struct Database {
     nodes: Rotation,
     silences: Vec<AtomicU32>,
     leader: AtomicUsize,
+    /// The leader that failed last. Replicas go on naming it until they hold an election, so only
+    /// its own word counts.
+    suspect: AtomicUsize,
     search: Mutex<()>,
     free: Semaphore,
     deadline: Nanos,
@@ -90,6 +93,7 @@ impl Database {
             silences: nodes.peers().iter().map(|_| AtomicU32::new(0)).collect(),
             nodes,
             leader: AtomicUsize::new(leader),
+            suspect: AtomicUsize::new(UNKNOWN),
             search: Mutex::new(()),
             free: Semaphore::new(in_flight.max(1) as usize),
             deadline,
@@ -169,6 +173,7 @@ impl Database {
             Err(error) => {
                 self.note_failure(index, &error);
                 self.forget_leader(index);
+                self.suspect.store(index, Ordering::Relaxed);
                 return match error {
                     CallError::Connect(_) => Attempt::NotDone,
                     CallError::Broken(_) | CallError::Deadline(_) => Attempt::Unknown,
@@ -178,10 +183,8 @@ impl Database {
         match response.status() {
             StatusCode::MISDIRECTED_REQUEST => {
                 self.forget_leader(index);
-                // Replicas name a leader that has just died until they notice.
-                let is_likely =
-                    |hint: &usize| *hint != index && !self.nodes.is_down(*hint, clock::now());
-                let hint = self.hinted(response.body()).filter(is_likely);
+                let is_other = |hint: &usize| *hint != index && self.is_trusted(*hint);
+                let hint = self.hinted(response.body()).filter(is_other);
                 hint.map_or(Attempt::NotDone, |leader| {
                     self.leader.store(leader, Ordering::Relaxed);
                     Attempt::Redirected
@@ -195,7 +198,11 @@ impl Database {
                 self.forget_leader(index);
                 Attempt::Unknown
             }
-            _ => Attempt::Answered(response),
+            _ => {
+                let relaxed = Ordering::Relaxed;
+                let _ = self.suspect.compare_exchange(index, UNKNOWN, relaxed, relaxed);
+                Attempt::Answered(response)
+            }
         }
     }
 
@@ -285,7 +292,7 @@ impl Database {
     }
 
     /// The one that says it leads, with the highest term; else the one that the node with the
-    /// highest term names, unless that one is known to be down.
+    /// highest term names, unless that one has just failed.
     fn leader_by(&self, roles: &[(usize, RoleAnswer)]) -> Option<usize> {
         let highest = |a: &&(usize, RoleAnswer), b: &&(usize, RoleAnswer)| a.1.term.cmp(&b.1.term);
         let newest = roles.iter().max_by(highest)?;
@@ -296,7 +303,12 @@ impl Database {
             return Some(*index);
         }
         let named = self.nodes.position(newest.1.leader.as_deref()?)?;
-        (!self.nodes.is_down(named, clock::now())).then_some(named)
+        self.is_trusted(named).then_some(named)
+    }
+
+    /// Whether another node's word is enough to take this one for the leader.
+    fn is_trusted(&self, index: usize) -> bool {
+        self.suspect.load(Ordering::Relaxed) != index && !self.nodes.is_down(index, clock::now())
     }
 
     /// What the nodes' admin sides say, until all have answered or the time for it is over.

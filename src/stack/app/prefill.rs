@@ -2,7 +2,7 @@
 //! A service, not a duty: what fails is left to the first misses.
 
 use super::cache::may_fill;
-use super::store::Store;
+use super::store::{Store, StoreError};
 use crate::base::{Nanos, clock};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -50,11 +50,13 @@ pub async fn prefill(store: &Store, videos: u32) -> u32 {
     while from <= hot && attempts < ATTEMPTS {
         let to = (from + BATCH - 1).min(hot);
         match batch(store, from, to).await {
-            true => {
+            Batch::Filled => {
                 filled += to - from + 1;
                 from = to + 1;
             }
-            false => {
+            // A database that does not know the question: the misses will have to do.
+            Batch::Unknown => break,
+            Batch::Failed => {
                 attempts += 1;
                 tokio::time::sleep(PAUSE).await;
             }
@@ -68,17 +70,28 @@ pub async fn prefill(store: &Store, videos: u32) -> u32 {
     filled
 }
 
-async fn batch(store: &Store, from: u32, to: u32) -> bool {
+enum Batch {
+    Filled,
+    Failed,
+    Unknown,
+}
+
+async fn batch(store: &Store, from: u32, to: u32) -> Batch {
     let began = clock::now();
     if store.caches.iter().any(|cache| !cache.is_up()) {
-        return false;
+        return Batch::Failed;
     }
     let until = began + store.settings.database_deadline;
-    let Ok(body) = store.fetch(&format!("/videos?from={from}&to={to}"), until).await else {
-        return false;
+    let body = match store.fetch(&format!("/videos?from={from}&to={to}"), until).await {
+        Ok(body) => body,
+        Err(StoreError::NotFound) => return Batch::Unknown,
+        Err(_) => return Batch::Failed,
     };
-    let Ok(videos) = serde_json::from_slice::<Videos>(&body) else { return false };
-    fill(store, videos.videos, began).await
+    let Ok(videos) = serde_json::from_slice::<Videos>(&body) else { return Batch::Unknown };
+    match fill(store, videos.videos, began).await {
+        true => Batch::Filled,
+        false => Batch::Failed,
+    }
 }
 
 async fn fill(store: &Store, videos: Vec<Video>, began: Nanos) -> bool {

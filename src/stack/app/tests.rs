@@ -211,10 +211,18 @@ async fn a_write_outlasts_a_frozen_leader() {
     let s = setting(3).await;
     s.like("00000000000000ba", 1).await.unwrap();
     s.databases[0].is_frozen.store(true, SeqCst);
+    // The replicas still name the frozen one until they hold their election.
+    let service = s.service.clone();
+    let id = "00000000000000bb".to_string();
+    let write = Write { id, kind: "like", video: 1, text: String::new() };
+    let waiting = tokio::spawn(async move { service.store.write(write).await });
+    tokio::time::sleep(Duration::from_millis(350)).await;
+    let calls = s.count("database_calls");
     for database in &s.databases[1..] {
         database.follow(Some("database-2"));
     }
-    assert_eq!(s.like("00000000000000bb", 1).await.unwrap(), 2);
+    assert_eq!(waiting.await.unwrap().unwrap(), 2);
+    assert_eq!(s.count("database_calls") - calls, 1, "the frozen one was not asked again");
     // And reads go round it.
     for id in 20..26 {
         s.read(id).await.unwrap();
