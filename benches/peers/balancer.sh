@@ -89,7 +89,8 @@ start_brunt() {
     cat >"$work/plan.json" <<PLAN
 {"name":"balancer-1","role":"balancer","server":"balancer","region":"","listen":"$host:$brunt_port",
  "admin":"$host:$admin_port","peers":[{"name":"app-1","role":"app","region":"","dial":"$host:$upstream",
- "dial_admin":"$host:$upstream"}],"data_folder":null,"threads":1,"iterations_per_ms":1.0,"seed":1,"settings":{}}
+ "dial_admin":"$host:$upstream"}],"data_folder":null,"threads":1,"iterations_per_ms":1.0,"seed":1,
+ "settings":{"balancer":{"heartbeat":"5s"}}}
 PLAN
     taskset -c "$proxy_core" "$brunt" serve balancer <"$work/plan.json" >>"$work/log" 2>&1 &
     brunt_pid=$!
