@@ -140,7 +140,7 @@ impl Generator {
                 Ok(())
             }
             Err(_) => Err(match thread.join() {
-                Ok(Err(errno)) => system("set up a worker", errno),
+                Ok(Err(errno)) => system("set up epoll (epoll_pwait2, Linux 5.11 or newer)", errno),
                 _ => GeneratorError::Panicked(self.workers.len() as u32),
             }),
         }
