@@ -5,9 +5,6 @@ use crate::record::Record;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// Node, and role, under which the machine itself may be recorded: `cpu_ns` is what all of it used,
-/// `server_throttled_ns` what the hypervisor took away (steal), summed over its cores.
-pub const HOST: &str = "host";
 /// brunt's own node.
 pub const BRUNT: &str = "brunt";
 
@@ -16,7 +13,7 @@ pub const BRUNT: &str = "brunt";
 pub fn server_totals(record: &Record, seconds: &Range<u32>) -> BTreeMap<String, (u64, u64)> {
     let mut per_second = BTreeMap::new();
     for row in record.nodes.iter().filter(|r| seconds.contains(&r.second)) {
-        if row.node != BRUNT && row.node != HOST {
+        if row.node != BRUNT {
             let slot = per_second.entry((row.server.clone(), row.second)).or_insert((0, 0));
             *slot = (row.server_cpu_ns.max(slot.0), row.server_throttled_ns.max(slot.1));
         }

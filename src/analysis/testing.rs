@@ -296,18 +296,16 @@ impl Builder {
                 });
             }
         }
-        let own = |node: &str, cpu_ns: f64, stolen: f64| NodeRow {
+        record.nodes.push(NodeRow {
             second,
-            node: node.into(),
-            role: node.into(),
+            node: "brunt".into(),
+            role: "generator".into(),
             alive: true,
-            cpu_ns: cpu_ns as u64,
-            server_throttled_ns: stolen as u64,
+            cpu_ns: (self.generator_share * 1e9) as u64,
+            steal_share: Some(self.steal),
             rss_bytes: 30 << 20,
             ..NodeRow::default()
-        };
-        record.nodes.push(own("brunt", self.generator_share * 1e9, 0.0));
-        record.nodes.push(own("host", 1e9, self.steal * 2e9));
+        });
     }
 }
 

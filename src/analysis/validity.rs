@@ -2,7 +2,7 @@
 //! come from stand here. A target that was slow never makes a run invalid; a generator that was
 //! late does (invariant 11).
 
-use super::load::{BRUNT, HOST};
+use super::load::BRUNT;
 use super::summary::{PhaseSummary, Summary};
 use super::timeline::Timeline;
 use crate::base::{Nanos, Quantile};
@@ -134,7 +134,6 @@ fn doubt(about: About, level: Level, seen: impl Into<String>, remedy: &str) -> D
 fn measure(record: &Record, s: &Summary, measured: &[Range<u32>]) -> Health {
     let plan = &record.manifest.plan;
     let brunt_cores = plan.host.brunt_cpus.len().max(1) as f64;
-    let all_cores = f64::from(plan.host.cores.max(1));
     let q = |tag: &Tag, q| record.latency.get(tag).and_then(|h| h.quantile(Quantile(q)));
     let is_cached = plan.nodes.iter().any(|n| matches!(n.role, Role::Cache | Role::Cdn));
     Health {
@@ -142,14 +141,22 @@ fn measure(record: &Record, s: &Summary, measured: &[Range<u32>]) -> Health {
         hiccup_p999_ns: q(&Tag::Hiccup, 0.999),
         generator_core_share: mean_per_second(record, measured, BRUNT, |r| r.cpu_ns)
             .map(|ns| ns / 1e9 / brunt_cores),
-        steal_share: mean_per_second(record, measured, HOST, |r| r.server_throttled_ns)
-            .map(|ns| ns / 1e9 / all_cores),
+        steal_share: mean_steal(record, measured),
         work_off: (s.cpu.observed_ms.zip(s.cpu.calibrated_ms))
             .map(|(seen, expected)| seen / expected - 1.0)
             // A cache saves work, which is what it is for; only more than expected is a finding.
             .filter(|off| !is_cached || *off > 0.0),
         doubts: Vec::new(),
     }
+}
+
+fn mean_steal(record: &Record, measured: &[Range<u32>]) -> Option<f64> {
+    let is_measured = |second: u32| measured.iter().any(|r| r.contains(&second));
+    let shares: Vec<f64> = (record.nodes.iter())
+        .filter(|r| is_measured(r.second))
+        .filter_map(|r| r.steal_share)
+        .collect();
+    (!shares.is_empty()).then(|| shares.iter().sum::<f64>() / shares.len() as f64)
 }
 
 fn mean_per_second(

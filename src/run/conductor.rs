@@ -286,7 +286,8 @@ impl<'a> Conductor<'a> {
             }
         }
         while let Ok((second, histogram)) = self.hiccups.try_recv() {
-            self.recorder.hiccup(second, &histogram);
+            let written = self.recorder.hiccup(second, &histogram);
+            self.keep(written);
         }
         while let Ok(rows) = self.rows.try_recv() {
             let written = self.recorder.nodes(&rows);

@@ -25,6 +25,10 @@ use std::sync::{Arc, Mutex};
 /// The inherited pipe's number is in this variable; without it events go to stderr.
 pub const EVENTS_FD_VARIABLE: &str = "BRUNT_EVENTS_FD";
 
+/// Tasks between two looks at sockets and timers. A request burns a millisecond and more, so
+/// tokio's 61 would leave arrivals and deadlines waiting for a tenth of a second.
+const EVENT_INTERVAL: u32 = 4;
+
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
     #[error("node {node} cannot listen on {address}: {cause}; is it in use? (`ss -ltnp` tells)")]
@@ -217,9 +221,13 @@ where
         .name("service".into())
         .spawn(move || {
             let runtime = match threads {
-                1 => tokio::runtime::Builder::new_current_thread().enable_all().build(),
+                1 => tokio::runtime::Builder::new_current_thread()
+                    .event_interval(EVENT_INTERVAL)
+                    .enable_all()
+                    .build(),
                 n => tokio::runtime::Builder::new_multi_thread()
                     .worker_threads(n)
+                    .event_interval(EVENT_INTERVAL)
                     .enable_all()
                     .build(),
             }

@@ -1,7 +1,7 @@
 //! Warms the cache at the start: the hottest videos and the first feed pages, by one app for all.
 //! A service, not a duty: what fails is left to the first misses.
 
-use super::cache::may_fill;
+use super::cache::{Lookup, may_fill};
 use super::store::{Store, StoreError};
 use crate::base::{Nanos, clock};
 use bytes::Bytes;
@@ -16,6 +16,8 @@ const PAGES: u32 = 10;
 /// database may still be electing.
 const ATTEMPTS: u32 = 40;
 const PAUSE: Duration = Duration::from_millis(100);
+/// The hottest of all: it is there when the cache is warm.
+const FIRST_KEY: &str = "video:1";
 
 /// One of the database's videos; written exactly as it was read.
 #[derive(Serialize, Deserialize)]
@@ -42,6 +44,11 @@ pub fn is_first(name: &str) -> bool {
 pub async fn prefill(store: &Store, videos: u32) -> u32 {
     let hot = store.settings.prefill.min(videos);
     if store.caches.is_empty() || hot == 0 {
+        return 0;
+    }
+    // An app that comes back finds the cache warm; filling it again would only cost.
+    let cache = &store.caches[store.cache_index(FIRST_KEY)];
+    if matches!(cache.get(FIRST_KEY).await, Lookup::Hit(_)) {
         return 0;
     }
     let mut filled = 0;

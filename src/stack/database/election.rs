@@ -182,12 +182,13 @@ pub async fn watch(
     let term_counter = node.counter("term");
     let mut shown = None;
     loop {
-        let (term, leader, state, stopped) = {
+        let (term, leader, state, is_acknowledged, stopped) = {
             let m = metrics.borrow_and_update();
             let leader = leader_of(&m.vote).filter(|_| m.state != ServerState::Candidate);
             let leader =
                 leader.filter(|id| *id != standing.own() || m.state == ServerState::Leader);
-            (m.current_term, leader, m.state, m.running_state.clone().err())
+            let is_acknowledged = m.millis_since_quorum_ack.is_some();
+            (m.current_term, leader, m.state, is_acknowledged, m.running_state.clone().err())
         };
         if let Some(e) = stopped {
             return e.to_string();
@@ -196,7 +197,8 @@ pub async fn watch(
         standing.observe(term, leader, log.last_index());
         note_lag(&lag, &standing, *applied.borrow(), log.last_id());
         let role = match (state, leader) {
-            (ServerState::Leader, _) => Some((true, term)),
+            // A restarted leader resumes in its old term; it leads once a majority has said so.
+            (ServerState::Leader, _) => is_acknowledged.then_some((true, term)),
             (_, Some(_)) => Some((false, term)),
             _ => None,
         };

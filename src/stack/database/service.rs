@@ -7,7 +7,7 @@ use super::reads::Permission;
 use super::standing::Standing;
 use super::state;
 use super::writer::{Answer, Pending};
-use crate::base::clock;
+use crate::base::{Nanos, clock};
 use crate::stack::http::read_body;
 use crate::stack::node::{Counter, Node, json as json_answer};
 use crate::target::{DatabaseSettings, Durability, Reads};
@@ -23,6 +23,8 @@ use tokio::sync::{mpsc, oneshot};
 
 /// Longest text of a comment, in bytes.
 const TEXT_MAX: usize = 4096;
+/// Videos in one answer at most.
+const RANGE_MAX: u64 = 500;
 
 /// What the service side shares with the control side.
 pub struct Service {
@@ -77,6 +79,10 @@ impl Service {
         let parts: Vec<&str> = path.split('/').skip(1).collect();
         let (status, body) = match (request.method(), parts.as_slice()) {
             (&Method::GET, ["feed"]) => self.read(&request, Read::Feed).await,
+            (&Method::GET, ["videos"]) => match self.range(&request) {
+                Some((from, to)) => self.read(&request, Read::Range(from, to)).await,
+                None => no_such_range(),
+            },
             (&Method::GET, ["videos", id]) => match self.video_id(id) {
                 Some(id) => self.read(&request, Read::Video(id)).await,
                 None => no_such_video(id),
@@ -92,6 +98,13 @@ impl Service {
             self.refused.add(1);
         }
         respond(status, &body, (clock::now() - begin).as_millis_f64())
+    }
+
+    fn range(&self, request: &Request<Incoming>) -> Option<(u64, u64)> {
+        let query = request.uri().query().unwrap_or_default();
+        let end = |name| self.video_id(value_of(query, name)?);
+        let (from, to) = (end("from")?, end("to")?);
+        (from <= to && to - from < RANGE_MAX).then_some((from, to))
     }
 
     fn video_id(&self, text: &str) -> Option<u64> {
@@ -116,7 +129,9 @@ impl Service {
         }
         self.node.burn(match what {
             Read::Feed => self.settings().cost.feed,
-            Read::Video(_) | Read::Writes(_) => self.settings().cost.video,
+            Read::Video(_) => self.settings().cost.video,
+            // For the data check and the prefill: not what visitors do.
+            Read::Writes(_) | Read::Range(..) => Nanos::ZERO,
         });
         if must_lead && let Err(refusal) = self.confirm().await {
             return refusal;
@@ -133,10 +148,10 @@ impl Service {
         let database = &self.disk.database;
         Ok(match what {
             Read::Feed => catalogue::feed(page, u64::from(self.settings().videos)),
-            Read::Video(id) => {
-                let counts = state::counts(database, id)?;
-                json!({ "id": id, "title": catalogue::title(id), "likes": counts.likes,
-                    "comments": counts.comments, "version": counts.version() })
+            Read::Video(id) => video(database, id)?,
+            Read::Range(from, to) => {
+                let all = (from..=to).map(|id| video(database, id)).collect::<Result<Vec<_>, _>>();
+                json!({ "videos": all? })
             }
             Read::Writes(id) => {
                 let ids = state::writes_of(database, id)?;
@@ -217,6 +232,19 @@ enum Read {
     Feed,
     Video(u64),
     Writes(u64),
+    /// Both ends included.
+    Range(u64, u64),
+}
+
+fn video(database: &redb::Database, id: u64) -> std::io::Result<Value> {
+    let counts = state::counts(database, id)?;
+    Ok(json!({ "id": id, "title": catalogue::title(id), "likes": counts.likes,
+        "comments": counts.comments, "version": counts.version() }))
+}
+
+fn no_such_range() -> Answered {
+    let error = format!("say which, like /videos?from=1&to=200, at most {RANGE_MAX}");
+    (StatusCode::BAD_REQUEST, json!({ "error": error }))
 }
 
 fn no_such_video(id: &str) -> Answered {
