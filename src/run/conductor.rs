@@ -10,6 +10,7 @@ use crate::base::{Histogram, Nanos, clock};
 use crate::chaos::{Chaos, Permission};
 use crate::fleet::{Fleet, FleetError, FleetEvent};
 use crate::generator::{self, Generator, GeneratorError};
+use crate::host;
 use crate::plan::Plan;
 use crate::probe::HiccupMeter;
 use crate::record::{
@@ -88,6 +89,8 @@ pub fn conduct(
     watcher: &mut dyn Watcher,
 ) -> Result<Finished, RunError> {
     check_writable(&options.folder)?;
+    // Every thread that is started from here on stays on brunt's own cores, and so does the relay.
+    let _ = host::affinity::pin_self(&plan.host.brunt_cpus);
     let work = WorkFolder::make(&options.work_folder)?;
     let (fleet_sender, fleet_events) = mpsc::channel();
     let fleet = match plan.is_bundled {

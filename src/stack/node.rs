@@ -4,8 +4,7 @@
 //! The *control* side (admin address, heartbeats, elections' timers where a role wants them there)
 //! has one thread of its own, so that a busy node is not mistaken for a dead one.
 
-use crate::base::clock;
-use crate::base::work;
+use crate::base::{Nanos, clock, work};
 use crate::plan::NodePlan;
 use crate::record::{NodeEvent, NodeEventKind};
 use bytes::Bytes;
@@ -95,9 +94,10 @@ impl Node {
         self.inner.is_healthy.store(is_healthy, Ordering::Relaxed);
     }
 
-    /// Burns this much calibrated CPU on the calling thread.
-    pub fn burn(&self, cost: crate::base::Nanos) {
-        work::burn((cost.as_millis_f64() * self.inner.plan.iterations_per_ms) as u64);
+    /// Burns what a request costs besides its handling, as calibrated work on the calling thread.
+    pub fn burn(&self, cost: Nanos, handling: Nanos) {
+        let work = cost.saturating_sub(handling);
+        work::burn((work.as_millis_f64() * self.inner.plan.iterations_per_ms) as u64);
     }
 
     fn counters_json(&self) -> Bytes {

@@ -75,7 +75,12 @@ impl Costs {
 pub struct AppSettings {
     /// Requests being served at once; beyond it an immediate 503.
     pub max_in_flight: u32,
+    /// CPU that a request takes here, its handling included.
     pub cost: Costs,
+    /// What of it is the handling itself (sockets, parsing, JSON, asking the database), as
+    /// measured; the rest is calibrated work.
+    #[serde(with = "duration")]
+    pub handling: Nanos,
     /// How long a filled cache entry lives, ± 10 %.
     #[serde(with = "duration")]
     pub cache_ttl: Nanos,
@@ -109,6 +114,7 @@ impl Default for AppSettings {
                 comment: us(800),
                 asset: us(200),
             },
+            handling: us(100),
             cache_ttl: Nanos::from_secs(10),
             marker_ttl: Nanos::from_secs(2),
             cache_deadline: Nanos::from_millis(100),
@@ -226,7 +232,11 @@ pub enum Reads {
 pub struct DatabaseSettings {
     pub durability: Durability,
     pub reads: Reads,
+    /// CPU that a query takes here, its handling included.
     pub cost: Costs,
+    /// What of it is the handling itself, as measured; the rest is calibrated work.
+    #[serde(with = "duration")]
+    pub handling: Nanos,
     /// Videos that exist.
     pub videos: u32,
     /// How often the leader tells its replicas that it lives.
@@ -260,6 +270,7 @@ impl Default for DatabaseSettings {
                 comment: us(1000),
                 asset: us(0),
             },
+            handling: us(70),
             videos: 10_000,
             heartbeat: Nanos::from_millis(100),
             election_timeout: Nanos::from_millis(600),

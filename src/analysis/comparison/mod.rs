@@ -220,17 +220,16 @@ fn notes(runs: &[Run<'_>], targets: &[String]) -> Vec<String> {
         let balancers = plan.nodes.iter().filter(|n| n.role == Role::Balancer).count();
         let is_hit = (run.summary.faults.iter()).any(|f| f.roles.iter().any(|r| r == "balancer"));
         if balancers == 1 && plan.servers.len() > 1 && !is_hit {
-            let target = &run.summary.target;
-            notes.push(format!("Not shown: the balancer is one server; losing it stops {name} too: brunt drill {target}"));
+            notes.push(format!(
+                "Not shown: the balancer is one server; losing it stops {name} too."
+            ));
         }
     }
     if let Some(note) = several_changes(runs, targets) {
         notes.push(note);
     }
     if runs.len() > 1 {
-        notes.push(format!(
-            "One run each: differences under {CLAIM_RATIO} × are not claims. Intervals: --repeat 5"
-        ));
+        notes.push(format!("One run each: differences under {CLAIM_RATIO} × are not claims."));
     }
     notes
 }

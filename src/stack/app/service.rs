@@ -7,6 +7,7 @@ use super::store::{Found, Source, Store, StoreError, Write};
 use crate::base::{Nanos, clock};
 use crate::stack::http::read_body;
 use crate::stack::node::{self, Counter, Node};
+use crate::target::Costs;
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{Request, Response, StatusCode};
@@ -83,9 +84,15 @@ impl Service {
         (self.in_flight.get() <= limit).then_some(admission)
     }
 
+    /// The calibrated work of a request.
+    fn burn(&self, cost: impl Fn(&Costs) -> Nanos) {
+        let settings = &self.node.plan().settings.app;
+        self.node.burn(cost(&settings.cost), settings.handling);
+    }
+
     async fn feed(&self, page: u32, timing: &mut Timing) -> Answer {
         let read = self.store.read(&format!("feed:{page}"), &format!("/feed?page={page}")).await;
-        self.node.burn(self.node.plan().settings.app.cost.feed);
+        self.burn(|cost| cost.feed);
         match read {
             Ok(found) => shown(found, None, timing),
             Err(error) => failed(&error),
@@ -94,7 +101,7 @@ impl Service {
 
     async fn video(&self, id: u32, timing: &mut Timing) -> Answer {
         let read = self.store.read(&format!("video:{id}"), &format!("/videos/{id}")).await;
-        self.node.burn(self.node.plan().settings.app.cost.video);
+        self.burn(|cost| cost.video);
         let found = match read {
             Ok(found) => found,
             Err(error) => return failed(&error),
@@ -132,8 +139,7 @@ impl Service {
             let what = "expected Idempotency-Key with 16 hex digits\n";
             return node::text(StatusCode::BAD_REQUEST, what);
         };
-        let cost = &self.node.plan().settings.app.cost;
-        self.node.burn(if kind == "like" { cost.like } else { cost.comment });
+        self.burn(|cost| if kind == "like" { cost.like } else { cost.comment });
         let write = Write { id: id.to_ascii_lowercase(), kind, video, text };
         let (store, id) = (self.store.clone(), write.id.clone());
         // A task of its own: who hangs up must not come between the commit and the invalidation.
@@ -162,7 +168,7 @@ impl Service {
         let Some(answer) = self.assets.answer(name, headers) else {
             return refuse(Wrong::NotFound);
         };
-        self.node.burn(self.node.plan().settings.app.cost.asset);
+        self.burn(|cost| cost.asset);
         answer
     }
 }

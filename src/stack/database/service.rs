@@ -127,12 +127,14 @@ impl Service {
         if !may {
             return self.elsewhere();
         }
-        self.node.burn(match what {
+        let handling = self.settings().handling;
+        let cost = match what {
             Read::Feed => self.settings().cost.feed,
             Read::Video(_) => self.settings().cost.video,
             // For the data check and the prefill: not what visitors do.
             Read::Writes(_) | Read::Range(..) => Nanos::ZERO,
-        });
+        };
+        self.node.burn(cost, handling);
         if must_lead && let Err(refusal) = self.confirm().await {
             return refusal;
         }
@@ -189,10 +191,11 @@ impl Service {
         if !self.standing.is_leader() {
             return self.elsewhere();
         }
-        self.node.burn(match write.kind {
+        let cost = match write.kind {
             Kind::Like => self.settings().cost.like,
             Kind::Comment => self.settings().cost.comment,
-        });
+        };
+        self.node.burn(cost, self.settings().handling);
         let (answer, done) = oneshot::channel();
         if self.writes.try_send(Pending { write, answer }).is_err() {
             return busy();

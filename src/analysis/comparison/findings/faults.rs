@@ -6,8 +6,8 @@ use super::{
 use crate::analysis::comparison::cell::{count_text, short};
 use crate::analysis::comparison::rows::{fault_label, fault_of, hits_database};
 use crate::analysis::server_loads;
-use crate::analysis::summary::FaultSummary;
-use crate::fault::{Fault, FaultKind};
+use crate::analysis::summary::{FaultSummary, ServerLoad};
+use crate::fault::{Fault, FaultKind, ThrottleBy};
 use crate::plan::{NodePlan, Plan};
 
 /// Times of recovery are told in steps of one second: shorter ones are not told apart.
@@ -61,9 +61,28 @@ impl Say<'_> {
         if let (Some(role), true) = (whole, seen.kind != "throttle") {
             return format!("{name} has no other {role}");
         }
-        let from = seen.injected_at_s.unwrap_or(0.0) as u32;
-        let to = seen.healed_at_s.map_or(from + 1, |s| s.ceil() as u32).max(from + 1);
-        why_slow(server_loads(run.record, from..to).first())
+        why_slow(self.busiest_under(index, seen).as_ref())
+    }
+
+    /// The busiest server while the fault was in force. A throttled one had less to give, so only
+    /// whole seconds of the throttle count, against what was left.
+    fn busiest_under(&self, index: usize, seen: &FaultSummary) -> Option<ServerLoad> {
+        let run = &self.runs[index];
+        let from = seen.injected_at_s.unwrap_or(0.0);
+        let to = seen.healed_at_s.unwrap_or(from + 1.0);
+        let plan = &run.record.manifest.plan;
+        let kind = plan.faults.iter().find(|f| f.name == seen.name).map(|f| &f.kind);
+        let Some(FaultKind::Throttle { to: left, by: ThrottleBy::Quota }) = kind else {
+            let seconds = from as u32..(to.ceil() as u32).max(from as u32 + 1);
+            return server_loads(run.record, seconds).into_iter().next();
+        };
+        let inner = from.ceil() as u32..(to as u32).max(from.ceil() as u32 + 1);
+        let mut loads = server_loads(run.record, inner);
+        for load in loads.iter_mut().filter(|l| seen.node.split(' ').any(|n| n == l.server)) {
+            load.cores *= left;
+            load.cpu_share /= left;
+        }
+        loads.into_iter().max_by(|a, b| a.cpu_share.total_cmp(&b.cpu_share))
     }
 
     pub(super) fn back_after(&self, fault: &Fault) -> Option<Finding> {
