@@ -19,8 +19,10 @@ use crate::fault::FaultKind;
 /// What was done, when, how, and what was seen by looking afterwards.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Done {
-    /// `CLOCK_MONOTONIC`, taken right after the change.
-    pub at: Nanos,
+    /// `CLOCK_MONOTONIC` right before the change: when an injection begins to be felt.
+    pub began: Nanos,
+    /// Right after its effect was seen: when a heal is complete.
+    pub ended: Nanos,
     pub mechanism: String,
     pub proof: String,
 }
@@ -95,7 +97,8 @@ fn injector(kind: &FaultKind) -> Box<dyn Injector> {
     }
 }
 
-/// Does one thing to each name; the first failure ends it. The last instant counts.
+/// Does one thing to each name; the first failure ends it. It began with the first and ended with
+/// the last.
 fn each(
     names: &[String],
     mut action: impl FnMut(&str) -> Result<Done, String>,
@@ -105,7 +108,11 @@ fn each(
         let done = action(name)?;
         all = Some(match all {
             None => done,
-            Some(before) => Done { proof: format!("{}, {}", before.proof, done.proof), ..done },
+            Some(before) => Done {
+                began: before.began,
+                proof: format!("{}, {}", before.proof, done.proof),
+                ..done
+            },
         });
     }
     all.ok_or_else(|| "nothing was selected".to_string())

@@ -14,7 +14,8 @@ impl Injector for PowerOff {
         each(&hit.servers, |server| {
             let killed = stand.kill_server(server)?;
             let started = stand.start_server(server)?;
-            Ok(Done { proof: format!("{}, then {}", killed.proof, started.proof), ..started })
+            let proof = format!("{}, then {}", killed.proof, started.proof);
+            Ok(Done { began: killed.began, proof, ..started })
         })
     }
 }

@@ -177,7 +177,7 @@ impl Runner {
         match injector.inject(&hit, self.stand.as_ref()) {
             Ok(done) => {
                 self.done(EventKind::FaultInjected, &fault, &hit, fault.at, &done);
-                let heal_at = self.since_start(done.at) + fault.lasts;
+                let heal_at = self.since_start(done.began) + fault.lasts;
                 self.agenda.in_force.push(InForce {
                     fault,
                     injector,
@@ -227,7 +227,8 @@ impl Runner {
 
     fn done(&self, kind: EventKind, fault: &Fault, hit: &Hit, planned: Nanos, done: &Done) {
         let detail = format!("mechanism={}; proof={}", done.mechanism, done.proof);
-        self.event(kind, fault, hit.object(), self.since_start(done.at), planned, detail);
+        let at = if kind == EventKind::FaultInjected { done.began } else { done.ended };
+        self.event(kind, fault, hit.object(), self.since_start(at), planned, detail);
     }
 
     fn event(
@@ -273,7 +274,8 @@ mod tests {
             if what == "kill" {
                 *self.leader.lock().unwrap() = Some("database-2".into());
             }
-            Ok(Done { at: clock::now(), mechanism: "fake".into(), proof: "seen".into() })
+            let now = clock::now();
+            Ok(Done { began: now, ended: now, mechanism: "fake".into(), proof: "seen".into() })
         }
     }
 

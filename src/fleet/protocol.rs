@@ -69,6 +69,8 @@ pub struct Setup {
     pub run: String,
     pub brunt: Identity,
     pub state_folder: PathBuf,
+    /// What nodes keep on disk; removed at the end when it bears the run's name.
+    pub work_folder: PathBuf,
     pub brunt_cpus: Vec<u32>,
     pub stack_cpus: Vec<u32>,
     pub period: Nanos,

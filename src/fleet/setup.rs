@@ -49,6 +49,7 @@ pub fn setup(
         run: run.into(),
         brunt: Identity::own(),
         state_folder: folders.state.to_path_buf(),
+        work_folder: folders.work.to_path_buf(),
         brunt_cpus: plan.host.brunt_cpus.clone(),
         stack_cpus: plan.host.stack_cpus.clone(),
         period: plan.host.period,

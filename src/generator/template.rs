@@ -58,7 +58,7 @@ impl Template {
                 "GET" | "HEAD" | "PUT" | "DELETE" | "OPTIONS" | "TRACE"
             ),
             check: request.check,
-            key: used.iter().copied().find(|index| values.is_zipf(*index)),
+            key: used.iter().copied().find(|index| values.is_key(*index)),
             has_write_id: used.iter().any(|index| values.is_write_id(*index)),
             parts: draft.parts,
         })

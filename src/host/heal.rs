@@ -45,8 +45,9 @@ pub fn undo(story: &Story) -> Healed {
         undo_groups(story, &mut healed);
         undo_processes(story, &mut healed);
     } else {
-        healed.done.push("the journal is of an earlier boot; nothing of it can be left".into());
+        healed.done.push("the journal is of an earlier boot; no process of it can be left".into());
     }
+    undo_work(story, &mut healed);
     if healed.left.is_empty()
         && let Err(e) = std::fs::remove_file(&story.path)
         && e.kind() != std::io::ErrorKind::NotFound
@@ -81,6 +82,27 @@ fn undo_processes(story: &Story, healed: &mut Healed) {
     if !super::cgroup::files::within(Nanos::from_secs(2), is_gone) {
         healed.left.extend(find().iter().map(|p| format!("process {} still runs", p.pid)));
     }
+}
+
+fn undo_work(story: &Story, healed: &mut Healed) {
+    match story.work_folder().map(|folder| remove_work_folder(folder, &story.header.run)) {
+        Some(Ok(true)) => healed.done.push("removed what its nodes kept on disk".into()),
+        Some(Err(e)) => healed.left.push(format!("the work folder: {e}")),
+        Some(Ok(false)) | None => {}
+    }
+}
+
+/// Removes a run's work folder with everything in it; false when it was not there. Only a folder
+/// that bears the run's name is touched.
+///
+/// # Errors
+/// When something in it cannot be removed.
+pub fn remove_work_folder(folder: &Path, run: &str) -> std::io::Result<bool> {
+    let is_ours = folder.file_name().is_some_and(|name| *name == *format!("brunt-{run}"));
+    if !is_ours || !folder.exists() {
+        return Ok(false);
+    }
+    std::fs::remove_dir_all(folder).map(|()| true)
 }
 
 /// SIGKILL to each that is still itself; returns how many there were.

@@ -19,6 +19,8 @@ pub enum Entry {
     Begin(Header),
     /// These folders are about to be made, with groups below them.
     Groups { folders: Vec<PathBuf> },
+    /// What nodes keep on disk is in this folder, which bears the run's name.
+    Work { folder: PathBuf },
     /// This node is about to be started.
     Starting { node: String },
     /// It runs; it leads a session of its own.
@@ -133,6 +135,15 @@ impl Story {
         })
     }
 
+    /// The run's folder for what nodes keep on disk.
+    pub fn work_folder(&self) -> Option<&Path> {
+        self.entries.iter().find_map(|e| match e {
+            Entry::Work { folder } => Some(folder.as_path()),
+            _ => None,
+        })
+    }
+
+    /// Cgroup folders of the run.
     pub fn folders(&self) -> impl Iterator<Item = &Path> {
         self.entries
             .iter()

@@ -14,11 +14,14 @@ use std::io;
 
 /// Long enough for a good many periods.
 const MEASURED_FOR: Nanos = Nanos::from_millis(400);
+/// What counts as a stall, and how many are kept: one a period, and room.
+const GAP_MIN: Nanos = Nanos::from_millis(1);
+const GAPS_MAX: usize = 512;
 
 /// What a share does to a program that always wants to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuotaStall {
-    /// The longest time in which it did not run.
+    /// The median time in which it did not run, once it was stopped.
     pub stall: Nanos,
     pub mechanism: String,
 }
@@ -63,7 +66,7 @@ fn measure_in_group(cgroups: &Cgroups, quota: Quota, on: &[u32]) -> io::Result<O
             let _ = rustix::io::write(file, b"0");
         }
         let _ = rustix::thread::sched_setaffinity(None, &mask);
-        longest_gap().0
+        typical_gap().0
     });
     Ok(answer.map(Nanos))
 }
@@ -72,7 +75,7 @@ fn by_stopping(quota: Quota, on: &[u32]) -> Option<Nanos> {
     let mask = affinity::mask(on);
     let task = move || {
         let _ = rustix::thread::sched_setaffinity(None, &mask);
-        longest_gap().0
+        typical_gap().0
     };
     forked::run_with(task, |pid| keep_to(quota, pid)).map(Nanos)
 }
@@ -94,16 +97,23 @@ fn keep_to(quota: Quota, pid: i32) {
     let _ = kill(child, Signal::SIGCONT);
 }
 
-/// Reads the clock as fast as it can; a stall is a gap between two readings.
-fn longest_gap() -> Nanos {
+/// Reads the clock as fast as it can; a stall is a gap of a millisecond and more between two
+/// readings. The median: a group that overran its budget pays it back with one longer stall.
+fn typical_gap() -> Nanos {
     let start = clock::now();
-    let (mut last, mut longest) = (start, Nanos::ZERO);
-    while last.saturating_sub(start) < MEASURED_FOR {
+    let mut last = start;
+    let mut gaps = [Nanos::ZERO; GAPS_MAX];
+    let mut n_gaps = 0;
+    while last.saturating_sub(start) < MEASURED_FOR && n_gaps < GAPS_MAX {
         let now = clock::now();
-        longest = longest.max(now.saturating_sub(last));
+        if now.saturating_sub(last) >= GAP_MIN {
+            gaps[n_gaps] = now.saturating_sub(last);
+            n_gaps += 1;
+        }
         last = now;
     }
-    longest
+    gaps[..n_gaps].sort_unstable();
+    gaps[n_gaps / 2]
 }
 
 #[cfg(test)]

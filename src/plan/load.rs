@@ -88,7 +88,8 @@ pub struct RequestPlan {
     pub check: Option<Check>,
 }
 
-/// What a request means to the data check. The key is the value of the first Zipf placeholder,
+/// What a request means to the data check. The key is the value of the first Zipf or uniform
+/// placeholder,
 /// the write's id is the value of a `write-id` placeholder, the version comes from the answer's
 /// `X-Version` header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,11 +3,16 @@
 use crate::base::{Nanos, clock};
 use std::fs;
 
+/// `USER_HZ` is 100 on every Linux that brunt runs on.
+const TICK: Nanos = Nanos::from_millis(10);
+
 /// Cumulative ticks of `/proc/stat`, over the whole machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct MachineSample {
     pub all_ticks: u64,
     pub stolen_ticks: u64,
+    /// Time in which the cores that were asked for did anything.
+    pub busy_on_cores: Nanos,
 }
 
 /// Reads `/proc/stat`.
@@ -15,8 +20,8 @@ pub struct Machine;
 
 impl Machine {
     /// Zeroes when `/proc` cannot be read.
-    pub fn sample() -> MachineSample {
-        fs::read_to_string("/proc/stat").map(|text| parse_stat(&text)).unwrap_or_default()
+    pub fn sample(cores: &[u32]) -> MachineSample {
+        fs::read_to_string("/proc/stat").map(|text| parse_stat(&text, cores)).unwrap_or_default()
     }
 }
 
@@ -33,13 +38,21 @@ impl MachineSample {
 
 /// `cpu user nice system idle iowait irq softirq steal guest guest_nice` (proc_stat(5)); guest
 /// times are already in user and nice.
-fn parse_stat(text: &str) -> MachineSample {
-    let line = text.lines().find(|l| l.starts_with("cpu ")).unwrap_or_default();
-    let ticks: Vec<u64> =
-        line.split_whitespace().skip(1).take(8).filter_map(|t| t.parse().ok()).collect();
+fn parse_stat(text: &str, cores: &[u32]) -> MachineSample {
+    let ticks_of = |name: &str| -> Vec<u64> {
+        let line = text.lines().find(|l| l.split(' ').next() == Some(name)).unwrap_or_default();
+        line.split_whitespace().skip(1).take(8).filter_map(|t| t.parse().ok()).collect()
+    };
+    let all = ticks_of("cpu");
+    // user, nice, system, irq, softirq; not idle, iowait, steal.
+    let busy = cores.iter().map(|core| {
+        let ticks = ticks_of(&format!("cpu{core}"));
+        [0, 1, 2, 5, 6].iter().filter_map(|i| ticks.get(*i)).sum::<u64>()
+    });
     MachineSample {
-        all_ticks: ticks.iter().sum(),
-        stolen_ticks: ticks.get(7).copied().unwrap_or(0),
+        all_ticks: all.iter().sum(),
+        stolen_ticks: all.get(7).copied().unwrap_or(0),
+        busy_on_cores: Nanos(busy.sum::<u64>() * TICK.0),
     }
 }
 
@@ -77,8 +90,9 @@ mod tests {
 
     #[test]
     fn steal_is_a_share_of_all_time() {
-        let before = parse_stat("cpu  10 0 10 80 0 0 0 0 0 0\ncpu0 1 1 1 1\n");
-        let after = parse_stat("cpu  20 0 20 150 0 0 0 10 5 0\n");
+        let before = parse_stat("cpu  10 0 10 80 0 0 0 0 0 0\ncpu0 1 1 1 1 1 1 1 9\n", &[0, 1]);
+        let after = parse_stat("cpu  20 0 20 150 0 0 0 10 5 0\n", &[]);
+        assert_eq!(before.busy_on_cores, Nanos::from_millis(50));
         assert_eq!(before.all_ticks, 100);
         assert!((after.steal_since(&before) - 0.1).abs() < 1e-9);
     }

@@ -31,11 +31,14 @@ impl Sampler {
         sink: mpsc::Sender<Vec<NodeRow>>,
     ) -> Sampler {
         let (stop, stopped) = mpsc::channel();
+        let cores = plan.host.brunt_cpus.clone();
         let admins =
             plan.nodes.iter().map(|n| (n.name.clone(), (n.role.name(), n.admin))).collect();
         let thread = std::thread::Builder::new()
             .name("sampler".into())
-            .spawn(move || sample_every_second(fleet.as_deref(), &admins, epoch, &stopped, &sink))
+            .spawn(move || {
+                sample_every_second(fleet.as_deref(), &admins, &cores, epoch, &stopped, &sink);
+            })
             .expect("one more thread can be started");
         Sampler { stop, thread: Some(thread) }
     }
@@ -53,12 +56,13 @@ impl Drop for Sampler {
 fn sample_every_second(
     fleet: Option<&Fleet>,
     admins: &Admins,
+    cores: &[u32],
     epoch: Nanos,
     stopped: &Receiver<()>,
     sink: &mpsc::Sender<Vec<NodeRow>>,
 ) {
     let mut sampler = NodeSampler::default();
-    let mut machine = Machine::sample();
+    let mut machine = Machine::sample(cores);
     // What was used before instant 0 belongs to no second.
     for sample in samples(fleet, admins, &machine, &machine) {
         sampler.row(0, sample);
@@ -67,7 +71,7 @@ fn sample_every_second(
         let at = epoch + Nanos::from_secs(u64::from(second) + 1);
         let wait = at.saturating_sub(clock::now());
         let is_last = stopped.recv_timeout(wait.duration()).is_ok();
-        let now = Machine::sample();
+        let now = Machine::sample(cores);
         let rows = samples(fleet, admins, &machine, &now)
             .into_iter()
             .map(|sample| sampler.row(second, sample))
@@ -92,7 +96,8 @@ fn samples(
         role: "generator".into(),
         alive: true,
         cpu_ns: own.cpu.0,
-        server_cpu_ns: own.cpu.0,
+        // All that runs on brunt's cores: the keeper and the relay are there too.
+        server_cpu_ns: now.busy_on_cores.0,
         rss_bytes: own.rss_bytes,
         threads: own.threads,
         fds: own.fds,

@@ -22,7 +22,7 @@ impl FleetStand {
 
 fn done(stamp: Result<Stamp, FleetError>) -> Result<Done, String> {
     stamp
-        .map(|s| Done { at: s.after, mechanism: s.mechanism, proof: s.proof })
+        .map(|s| Done { began: s.before, ended: s.after, mechanism: s.mechanism, proof: s.proof })
         .map_err(|e| e.to_string())
 }
 

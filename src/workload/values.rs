@@ -67,8 +67,9 @@ impl Values {
         }
     }
 
-    pub fn is_zipf(&self, index: usize) -> bool {
-        matches!(self.values[index], Value::Zipf(_))
+    /// Whether it names one of n things: what a checked request reads or writes.
+    pub fn is_key(&self, index: usize) -> bool {
+        matches!(self.values[index], Value::Zipf(_) | Value::Uniform(_))
     }
 
     pub fn is_write_id(&self, index: usize) -> bool {

@@ -183,6 +183,7 @@ impl Keeper {
         };
         let mut journal = Journal::begin(&setup.state_folder, header)?;
         journal.append(&Entry::Groups { folders: cgroups.run_folders() })?;
+        journal.append(&Entry::Work { folder: setup.work_folder.clone() })?;
         let mut keeper = Keeper {
             setup,
             cgroups,

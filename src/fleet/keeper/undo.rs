@@ -3,7 +3,7 @@
 use super::Keeper;
 use crate::base::Nanos;
 use crate::host::cgroup::files::within;
-use crate::host::heal::{kill_all, marked};
+use crate::host::heal::{kill_all, marked, remove_work_folder};
 use crate::host::process::{Identity, descendants};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 
@@ -28,6 +28,9 @@ impl Keeper {
         self.collect_exits();
         left.extend(self.cgroups.remove_all());
         self.servers.clear();
+        if let Err(e) = remove_work_folder(&self.setup.work_folder, &self.setup.run) {
+            left.push(format!("the work folder: {e}"));
+        }
         self.forget(&mut left);
         left
     }
