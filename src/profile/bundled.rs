@@ -7,6 +7,7 @@ const PROFILES: Library = Library {
     folder: "profiles",
     bundled: &[
         ("campaign", include_str!("../../profiles/campaign.toml")),
+        ("steps", include_str!("../../profiles/steps.toml")),
         ("smoke", include_str!("../../profiles/smoke.toml")),
     ],
 };

@@ -314,12 +314,13 @@ fn unique<'a>(what: &str, names: impl Iterator<Item = &'a String>) -> Result<(),
     let mut seen = BTreeSet::new();
     for name in names {
         let sound = !name.is_empty()
-            && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | ' '));
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | ' ' | '.'));
         if !sound {
-            let problem = format!("`{name}`: use letters, digits, spaces, - and _");
+            let problem = format!("`{name}`: use letters, digits, spaces, `.`, `-` and `_`");
             return Err((format!("{what}.name"), problem));
         }
-        if !seen.insert(name) {
+        // The record's tags know no spaces, so two names may not differ by that alone.
+        if !seen.insert(name.replace(' ', "_")) {
             return Err((format!("{what}.name"), format!("`{name}` is there twice")));
         }
     }
