@@ -54,7 +54,10 @@ mod tests {
     #[test]
     fn an_unknown_name_lists_what_exists() {
         let error = super::load("campain").unwrap_err().to_string();
-        assert!(error.contains("campaign, smoke, steps") && error.contains("did you mean"), "{error}");
+        assert!(
+            error.contains("campaign, smoke, steps") && error.contains("did you mean"),
+            "{error}"
+        );
         let error = crate::target::load("horizontl").unwrap_err().to_string();
         assert!(error.contains("garage") && error.contains("did you mean `horizontal`"), "{error}");
     }

@@ -281,7 +281,7 @@ impl<'a> Conductor<'a> {
             if let FleetEvent::KeeperLost { left } = event {
                 return Err(RunError::KeeperLost { left: left.join("; ") });
             }
-            if let Some(event) = self.from_fleet(event) {
+            if let Some(event) = self.fleet_event(event) {
                 if event.at_ns > 0 {
                     watcher.note(&sentence(&event));
                 }
@@ -330,7 +330,7 @@ impl<'a> Conductor<'a> {
     }
 
     /// A fleet's event on the run's clock; what happened before it is at 0.
-    fn from_fleet(&self, event: FleetEvent) -> Option<Event> {
+    fn fleet_event(&self, event: FleetEvent) -> Option<Event> {
         let at = |instant: Nanos| instant.saturating_sub(self.epoch).0;
         let make = |at_ns, kind, subject, object, detail| {
             Some(Event { at_ns, kind, subject, object, lateness_ns: None, detail })
