@@ -138,16 +138,13 @@ fn silence_is_noticed_within_its_bound(record: &Record) {
 }
 
 fn reads_flow_during_the_election(record: &Record) {
-    let killed = first(record, "kill", |e| {
-        e.kind == EventKind::FaultInjected && e.subject == "kill-leader"
-    });
+    let killed =
+        first(record, "kill", |e| e.kind == EventKind::FaultInjected && e.subject == "kill-leader");
     let elected = first(record, "election", |e| {
         e.kind == EventKind::BecameLeader && e.at_ns > killed.at_ns && e.subject != killed.object
     });
     let reads = record.history.iter().filter(|o| {
-        o.kind == OperationKind::Read
-            && o.started.0 >= killed.at_ns
-            && o.ended.0 <= elected.at_ns
+        o.kind == OperationKind::Read && o.started.0 >= killed.at_ns && o.ended.0 <= elected.at_ns
     });
     let answered = reads.count();
     assert!(
