@@ -47,6 +47,14 @@ pub struct Summary {
     pub validity: Health,
 }
 
+impl Summary {
+    /// Whether processes were killed in it.
+    pub fn has_deaths(&self) -> bool {
+        let is_death = |f: &FaultSummary| f.injected_at_s.is_some() && f.assumed_repair_s.is_some();
+        self.faults.iter().any(is_death)
+    }
+}
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RateSummary {
     pub offered_per_s: f64,
