@@ -15,7 +15,13 @@ struct Key {
     failed: HashSet<u64>,
     found: HashMap<u64, u64>,
     applied: Option<u64>,
-    reads: Vec<(Nanos, u64)>,
+    reads: Vec<Read>,
+}
+
+struct Read {
+    started: Nanos,
+    ended: Nanos,
+    version: u64,
 }
 
 pub fn check_data(history: &[Operation]) -> DataSummary {
@@ -24,7 +30,10 @@ pub fn check_data(history: &[Operation]) -> DataSummary {
     for op in history {
         let key = keys.entry(op.key).or_default();
         match op.kind {
-            OperationKind::Read => key.reads.push((op.started, op.version)),
+            OperationKind::Read => {
+                let Operation { started, ended, version, .. } = *op;
+                key.reads.push(Read { started, ended, version });
+            }
             OperationKind::Acknowledged => {
                 key.acknowledged.insert(op.id, (op.ended, op.version));
             }
@@ -44,7 +53,14 @@ pub fn check_data(history: &[Operation]) -> DataSummary {
     for key in keys.values() {
         add_key(&mut sum, key);
     }
-    sum.stale_reads = stale_reads(keys.values());
+    // Whether reads name versions at all is a property of the target, not of one key.
+    if keys.values().flat_map(|k| &k.reads).any(|r| r.version > 0) {
+        let behind = |shown: fn(&Key) -> Vec<(Nanos, u64)>| {
+            Some(keys.values().map(|k| reads_behind(&k.reads, shown(k))).sum())
+        };
+        sum.stale_reads = behind(|k| k.acknowledged.values().copied().collect());
+        sum.backward_reads = behind(|k| k.reads.iter().map(|r| (r.ended, r.version)).collect());
+    }
     sum
 }
 
@@ -69,33 +85,22 @@ fn duplicates(key: &Key, applied: u64) -> u64 {
     named_again.max(applied.saturating_sub(key.found.len() as u64))
 }
 
-/// Reads that began after a write of their key had been acknowledged, and answered an older version.
-/// `None` when no read named a version.
-fn stale_reads<'a>(keys: impl Iterator<Item = &'a Key>) -> Option<u64> {
-    let mut stale = 0;
-    let mut is_versioned = false;
-    for key in keys {
-        let mut writes: Vec<(Nanos, u64)> = key.acknowledged.values().copied().collect();
-        writes.sort_unstable();
-        let newest = newest_by_then(&writes);
-        for (started, version) in key.reads.iter().filter(|(_, version)| *version > 0) {
-            is_versioned = true;
-            let before = writes.partition_point(|(ended, _)| ended < started);
-            stale += u64::from(before > 0 && *version < newest[before - 1]);
-        }
-        // A version of 0 is an honest answer before the first write, and a stale one after it.
-        for (started, _) in key.reads.iter().filter(|(_, version)| *version == 0) {
-            let before = writes.partition_point(|(ended, _)| ended < started);
-            stale += u64::from(is_versioned && before > 0 && newest[before - 1] > 0);
-        }
-    }
-    is_versioned.then_some(stale)
+/// Reads that began after something had shown a newer version of their key than they answered.
+/// A version of 0 is an honest answer before the first write, and an old one after it.
+fn reads_behind(reads: &[Read], mut shown: Vec<(Nanos, u64)>) -> u64 {
+    shown.sort_unstable();
+    let newest = newest_by_then(&shown);
+    let is_behind = |read: &&Read| {
+        let before = shown.partition_point(|(ended, _)| *ended < read.started);
+        before > 0 && read.version < newest[before - 1]
+    };
+    reads.iter().filter(is_behind).count() as u64
 }
 
-/// The highest version acknowledged up to each write.
-fn newest_by_then(writes: &[(Nanos, u64)]) -> Vec<u64> {
+/// The highest version shown up to each instant.
+fn newest_by_then(shown: &[(Nanos, u64)]) -> Vec<u64> {
     let mut newest = 0;
-    let versions = writes.iter().map(|(_, version)| *version);
+    let versions = shown.iter().map(|(_, version)| *version);
     versions
         .map(|version| {
             newest = newest.max(version);
@@ -177,5 +182,32 @@ mod tests {
         let later_but_lower = op(Acknowledged, 1, 11, 3, 0, 20);
         let read = op(Read, 1, 0, 4, 30, 31);
         assert_eq!(check_data(&[write, later_but_lower, read]).stale_reads, Some(1));
+    }
+
+    #[test]
+    fn stale_reads_do_not_depend_on_the_order_in_which_keys_are_looked_at() {
+        // Key 1 alone names versions; every other key has one read without, after a write.
+        let mut history = vec![op(Read, 1, 0, 7, 0, 1)];
+        for key in 2..40 {
+            history.push(op(Acknowledged, key, key, 5, 2, 3));
+            history.push(op(Read, key, 0, 0, 10, 11));
+        }
+        for _ in 0..20 {
+            assert_eq!(check_data(&history).stale_reads, Some(38));
+        }
+    }
+
+    #[test]
+    fn a_read_that_goes_back_behind_an_earlier_read_is_counted_apart() {
+        let newer = op(Read, 1, 0, 5, 0, 10);
+        for (read, backward) in [
+            (op(Read, 1, 0, 4, 11, 12), 1),
+            (op(Read, 1, 0, 5, 11, 12), 0),
+            (op(Read, 1, 0, 4, 9, 12), 0),
+            (op(Read, 2, 0, 4, 11, 12), 0),
+        ] {
+            let data = check_data(&[newer, read]);
+            assert_eq!((data.stale_reads, data.backward_reads), (Some(0), Some(backward)));
+        }
     }
 }

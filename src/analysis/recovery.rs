@@ -150,7 +150,8 @@ fn take_times(summary: &mut FaultSummary, record: &Record, plan: &Plan, impact: 
         .map(|e| e.at_ns)
         .min();
     summary.failed_over_after_s = took_over.map(after);
-    summary.detected_after_s = took_over.into_iter().chain(seen_down).min().map(after);
+    // A new leader shows that somebody noticed, not when: only a member taken out tells that.
+    summary.detected_after_s = seen_down.map(after);
     summary.write_outage = outage(&record.history, impact, is_write, OperationKind::Acknowledged);
     summary.read_outage = outage(&record.history, impact, is_read, OperationKind::Read);
 }
@@ -181,9 +182,16 @@ fn count_requests(summary: &mut FaultSummary, timeline: &Timeline, impact: &Impa
     let hit = timeline.sum(injected..recovered.unwrap_or(until).max(healed).min(until));
     summary.not_in_time = hit.ledger.planned - hit.in_time.min(hit.ledger.planned);
     summary.failed_requests = hit.ledger.planned - hit.ledger.ok.min(hit.ledger.planned);
-    let in_force = timeline.sum(injected..healed.min(until));
+    let in_force = timeline.sum(wholly_in_force(impact).unwrap_or(injected..healed.min(until)));
     summary.in_time_share = super::timeline::share(in_force.in_time, in_force.ledger.planned);
     summary.requests_until_next = timeline.sum(injected..until).ledger.planned;
+}
+
+/// The whole seconds between injection and heal; the ones at the edges are half calm.
+fn wholly_in_force(impact: &Impact) -> Option<Range<u32>> {
+    let end = impact.healed_ns.map_or(impact.until_ns, |h| h.min(impact.until_ns));
+    let range = second_of(impact.injected_ns + 999_999_999)..second_of(end);
+    (!range.is_empty()).then_some(range)
 }
 
 fn second_of(ns: u64) -> u32 {
@@ -204,7 +212,8 @@ fn recovered_at(timeline: &Timeline, range: Range<u32>, held: f64) -> Option<u32
     (first < end).then_some(first)
 }
 
-/// The longest gap between successes that touches the fault's time.
+/// The longest time without a success between the injection and the next one: what came before
+/// is not this fault's doing, and what comes after is its neighbour's.
 fn outage(
     history: &[Operation],
     impact: &Impact,
@@ -217,25 +226,21 @@ fn outage(
     let mut successes: Vec<u64> =
         history.iter().filter(|o| o.kind == success).map(|o| o.ended.0).collect();
     successes.sort_unstable();
-    let before = successes.partition_point(|at| *at < window.start);
-    if asked < 2 || before == 0 {
+    let from = successes.partition_point(|at| *at < window.start);
+    if asked < 2 || from == 0 {
         return None;
     }
-    let (mut longest, mut is_open, mut last) = (0, false, successes[before - 1]);
-    for at in &successes[before..] {
+    let (mut longest, mut last) = (0, window.start);
+    for at in successes[from..].iter().take_while(|at| **at < window.end) {
         longest = longest.max(at - last);
         last = *at;
-        if *at >= window.end {
-            break;
-        }
     }
-    if last < window.end && window.end - last > longest {
-        (longest, is_open) = (window.end - last, true);
-    }
-    let longest_s = longest as f64 / 1e9;
+    let at_the_end = window.end - last;
+    let longest_s = longest.max(at_the_end) as f64 / 1e9;
     let resolution_s = chance_gap_s(asked, (window.end - window.start) as f64 / 1e9);
+    let outage = Outage { longest_s, resolution_s, is_open: false };
     // An end that merely lies between two successes is not an outage that never ended.
-    Some(Outage { longest_s, resolution_s, is_open: is_open && longest_s > resolution_s })
+    Some(Outage { is_open: at_the_end > longest && outage.is_visible(), ..outage })
 }
 
 /// The gap that the longest of `n` exponential gaps exceeds with probability 5 %: mean × (ln n + 3).
@@ -305,6 +310,47 @@ mod tests {
         let record = Builder::new("horizontal").leader_killed_at(10.0, 0.8).build();
         let f = fault(&record);
         assert_eq!(f.failed_over_after_s, Some(0.8));
-        assert_eq!(f.detected_after_s, Some(0.8));
+        assert_eq!(f.detected_after_s, None, "an election does not say when it was noticed");
+    }
+
+    #[test]
+    fn an_outage_is_not_charged_to_the_neighbouring_fault() {
+        let second =
+            |b: Builder| b.fault("again", FaultKind::Kill, "database/leader", 15.25, "database-1");
+        // Writes are out from 9.25 s (before the first fault) to 10.9 s and from 15 s to 18 s.
+        let record = second(power_off_story())
+            .writes(0..9_250, 50)
+            .writes(10_900..15_000, 50)
+            .writes(18_000..20_000, 50)
+            .build();
+        let found = impacts(&record, &Timeline::of(&record));
+        let [first, second] = [0, 1].map(|i| found[i].0.write_outage.unwrap());
+        assert!((first.longest_s - 0.655).abs() < 1e-6, "not from 9.25 s, not to 18 s: {first:?}");
+        assert!((second.longest_s - 2.755).abs() < 1e-6, "from 15.25 s: {second:?}");
+        assert!(!first.is_open && !second.is_open);
+    }
+
+    fn heal_at(record: &mut Record, at_ns: u64) {
+        for event in record.events.iter_mut().filter(|e| e.kind == EventKind::FaultHealed) {
+            event.at_ns = at_ns;
+        }
+    }
+
+    #[test]
+    fn the_share_under_a_throttle_leaves_out_the_calm_part_of_its_first_and_last_second() {
+        let story = |from, to| {
+            let mut record = power_off_story().answered(10..20, 1.0).share(from..to, 0.0).build();
+            heal_at(&mut record, 14_750_000_000);
+            fault(&record).in_time_share
+        };
+        assert_eq!(story(11, 14), Some(0.0), "10.25 to 14.75 s: only 11, 12 and 13 are whole");
+        assert_eq!(story(10, 11), Some(1.0));
+    }
+
+    #[test]
+    fn a_fault_without_a_whole_second_has_the_share_of_the_seconds_it_touches() {
+        let mut record = power_off_story().answered(10..20, 1.0).share(10..11, 0.5).build();
+        heal_at(&mut record, 10_750_000_000);
+        assert_eq!(fault(&record).in_time_share, Some(0.5));
     }
 }

@@ -2,8 +2,8 @@
 
 use super::load::{self, used_s};
 use super::summary::{
-    CpuSummary, GeneratorSummary, PhaseSummary, RateSummary, RequestSummary, SCHEMA, Summary,
-    TimeSummary,
+    CpuSummary, DataSummary, GeneratorSummary, PhaseSummary, RateSummary, RequestSummary, SCHEMA,
+    Summary, TimeSummary,
 };
 use super::timeline::Timeline;
 use super::validity::{self, Health, Level};
@@ -54,7 +54,7 @@ pub fn summarise(record: &Record) -> Summary {
         cpu: cpu(record, &measured, &phases, &ledger),
         phases,
         faults: faults.into_iter().map(|(summary, _)| summary).collect(),
-        data: check_data(&record.history),
+        data: DataSummary { not_recorded: record.operations_lost, ..check_data(&record.history) },
         objectives: Vec::new(),
         generator: generator(record),
         validity: Health::default(),
@@ -130,7 +130,7 @@ fn rates(record: &Record, ledger: &Ledger, sent: u64) -> RateSummary {
 }
 
 /// The whole seconds that belong to a phase for the larger part.
-fn seconds_of(phase: &PhasePlan) -> Range<u32> {
+pub(super) fn seconds_of(phase: &PhasePlan) -> Range<u32> {
     let round = |ns: u64| u32::try_from((ns + 500_000_000) / 1_000_000_000).unwrap_or(u32::MAX);
     round(phase.start.0)..round(phase.end.0)
 }

@@ -8,6 +8,9 @@ use crate::record::Ledger;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// A gap must exceed its resolution by this to be called an outage.
+const VISIBLE: f64 = 1.5;
+
 /// Version of `summary.json`.
 pub const SCHEMA: u32 = 1;
 
@@ -30,7 +33,9 @@ pub struct Summary {
     pub rate: RateSummary,
     pub response_time_ns: TimeSummary,
     pub service_time_ns: TimeSummary,
+    /// Over the whole run, warm-up included: its histogram is not divided by phase.
     pub connection_wait_ns: TimeSummary,
+    /// Over the whole run, warm-up included, likewise.
     pub start_lag_ns: TimeSummary,
     pub phases: Vec<PhaseSummary>,
     pub requests: BTreeMap<String, RequestSummary>,
@@ -40,6 +45,14 @@ pub struct Summary {
     pub objectives: Vec<Objective>,
     pub generator: GeneratorSummary,
     pub validity: Health,
+}
+
+impl Summary {
+    /// Whether processes were killed in it.
+    pub fn has_deaths(&self) -> bool {
+        let is_death = |f: &FaultSummary| f.injected_at_s.is_some() && f.assumed_repair_s.is_some();
+        self.faults.iter().any(is_death)
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -177,9 +190,14 @@ pub struct FaultSummary {
     pub planned_at_s: f64,
     pub injected_at_s: Option<f64>,
     pub healed_at_s: Option<f64>,
+    /// When a balancer or directory took a hit node out; `None` where nobody reports that.
     pub detected_after_s: Option<f64>,
+    /// When another node became the leader, stamped at that node.
     pub failed_over_after_s: Option<f64>,
+    /// To the first whole second from which the hypothesis held for good: an upper bound, in steps
+    /// of one second. 0 when it held throughout.
     pub recovery_time_s: Option<f64>,
+    /// In the same steps.
     pub recovery_after_heal_s: Option<f64>,
     pub assumed_repair_s: Option<f64>,
     /// The hypothesis held before the injection.
@@ -190,7 +208,8 @@ pub struct FaultSummary {
     pub skipped: Option<String>,
     /// Planned from the injection to the next fault, or to the end of the load.
     pub requests_until_next: u64,
-    /// Share in time while it was in force.
+    /// Share in time in the whole seconds in which it was in force; in the seconds that it
+    /// touched, where none is whole.
     pub in_time_share: Option<f64>,
     /// Roles of the nodes that were hit.
     pub roles: Vec<String>,
@@ -198,19 +217,26 @@ pub struct FaultSummary {
     pub read_outage: Option<Outage>,
 }
 
-/// The longest time around a fault without a success of one kind.
+/// The longest time without a success of one kind, from a fault's injection to the next one's.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outage {
     pub longest_s: f64,
     /// Gaps up to this long come about by chance at this rate.
     pub resolution_s: f64,
-    /// No success followed; it is a lower bound.
+    /// No success followed before the observation ended; it is a lower bound.
     pub is_open: bool,
 }
 
 impl Outage {
+    /// Above the resolution by as much as two runs may differ anyway: one gap in twenty passes the
+    /// resolution itself by chance, and a comparison looks at nine.
     pub fn is_visible(&self) -> bool {
-        self.is_open || self.longest_s > self.resolution_s
+        self.longest_s > self.resolution_s * VISIBLE
+    }
+
+    /// What can be said of its length; where it is not visible, an upper bound.
+    pub fn known_s(&self) -> f64 {
+        self.longest_s.max(self.resolution_s)
     }
 }
 
@@ -222,9 +248,18 @@ pub struct DataSummary {
     pub lost: Option<u64>,
     pub duplicated: Option<u64>,
     pub indeterminate: u64,
+    /// Reads that began after a write of their key had been acknowledged, and answered an older
+    /// version.
     pub stale_reads: Option<u64>,
+    /// Reads that began after another read of their key had ended, and answered an older version
+    /// than that one. A read may be both.
+    #[serde(default)]
+    pub backward_reads: Option<u64>,
     /// Acknowledged writes under keys that were not read back: neither found nor lost.
     pub unchecked: u64,
+    /// Operations that did not fit the generator's buffers: nothing is known about them.
+    #[serde(default)]
+    pub not_recorded: u64,
     /// Found although certainly refused.
     pub unexpected: Option<u64>,
 }
@@ -236,5 +271,6 @@ pub struct GeneratorSummary {
     pub workers: u32,
     /// Of a closed loop; an open loop's number is not in the record.
     pub connections: Option<u32>,
+    /// The highest of the samples at the ends of the seconds; between them it may be higher.
     pub in_flight_max: Option<u32>,
 }

@@ -189,6 +189,7 @@ impl Builder {
             latency: BTreeMap::new(),
             causes: Vec::new(),
             history: self.history.clone(),
+            operations_lost: 0,
             is_sealed: true,
             ended: Nanos::from_secs(SECONDS.into()),
         };

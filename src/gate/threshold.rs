@@ -13,7 +13,10 @@ pub fn evaluate(t: &Threshold, s: &Summary) -> Objective {
         Metric::Errors => counts(t, s).and_then(|(l, _)| rate(l.planned - l.ok, l.planned)),
         Metric::InTime => counts(t, s).and_then(|(l, in_time)| rate(in_time, l.planned)),
         Metric::Throughput => (s.ledger.planned > 0).then_some(s.rate.completed_per_s),
-        Metric::LostWrites => s.data.lost.map(|n| n as f64),
+        // A loss that was found is one; none found is no proof while some were not looked at.
+        Metric::LostWrites => (s.data.lost)
+            .filter(|lost| *lost > 0 || s.data.unchecked + s.data.not_recorded == 0)
+            .map(|n| n as f64),
     };
     let verdict = match observed {
         Some(value) if t.comparator.holds(value, t.limit) => Met::Pass,
@@ -120,5 +123,18 @@ mod tests {
             let met = evaluate(&text.parse().unwrap(), s);
             assert_eq!(met.verdict, verdict, "{met:?}");
         }
+    }
+
+    #[test]
+    fn writes_that_were_not_all_looked_at_are_no_proof_of_no_loss() {
+        let met = |lost, unchecked, not_recorded| {
+            let mut s = summarise(&power_off_story().build());
+            (s.data.lost, s.data.unchecked, s.data.not_recorded) =
+                (Some(lost), unchecked, not_recorded);
+            evaluate(&"lost_writes: count==0".parse().unwrap(), &s).verdict
+        };
+        assert_eq!(met(0, 0, 0), Met::Pass);
+        assert_eq!((met(0, 1, 0), met(0, 0, 1)), (Met::NoData, Met::NoData));
+        assert_eq!(met(1, 1, 0), Met::Fail);
     }
 }

@@ -109,6 +109,8 @@ pub struct Record {
     pub causes: Vec<(Outcome, Cause, u64)>,
     /// Operations on checked keys, in the order in which they were written.
     pub history: Vec<Operation>,
+    /// Checked operations that did not fit the generator's buffers, and are missing in `history`.
+    pub operations_lost: u64,
     /// Whether the record was sealed; one that was not is readable up to where it ends.
     pub is_sealed: bool,
     /// When the load ended, since the start.

@@ -39,6 +39,7 @@ impl Record {
                 .filter_map(|(outcome, cause, n)| Some((outcome, names::cause_of(&cause)?, n)))
                 .collect(),
             history,
+            operations_lost: seal.as_ref().map_or(0, |s| s.operations_lost),
             is_sealed: seal.as_ref().is_some_and(|s| !s.is_cut),
             ended: seal.map_or(seen, |s| Nanos(s.ended_ns)),
             manifest,

@@ -1,7 +1,7 @@
 //! One run on one screen: what ends `brunt run` and `brunt load`.
 
 use super::text::{health_text, push_wrapped};
-use crate::analysis::comparison::{WorstHealth, count_text, percent, short};
+use crate::analysis::comparison::{PROCESS_DEATH, WorstHealth, count_text, percent, short, within};
 use crate::analysis::{FaultSummary, Level, Summary, TimeSummary};
 use crate::base::Nanos;
 use crate::objective::Met;
@@ -150,7 +150,7 @@ pub fn fault_text(f: &FaultSummary) -> String {
     parts.extend(f.failed_over_after_s.map(|s| format!("new leader after {}", seconds(s))));
     parts.push(match f.recovery_time_s {
         Some(0.0) => "the hypothesis held throughout".into(),
-        Some(s) => format!("recovered after {}", seconds(s)),
+        Some(s) => format!("recovered {}", within(s)),
         None => "not recovered".into(),
     });
     if let (Some(repair), Some(recovery)) = (f.assumed_repair_s, f.recovery_time_s)
@@ -179,15 +179,23 @@ fn push_data(out: &mut String, s: &Summary) {
         ),
         _ => format!("{} acknowledged, not read back", count_text(d.acknowledged)),
     };
-    let stale = d.stale_reads.map(|n| format!(", {} stale reads", count_text(n)));
-    push_wrapped(
-        out,
-        &format!(
-            "writes     {text}, {} indeterminate{}",
-            d.indeterminate,
-            stale.unwrap_or_default()
-        ),
-    );
+    let mut text = format!("writes     {text}, {} indeterminate", count_text(d.indeterminate));
+    if let Some(stale) = d.stale_reads {
+        text.push_str(&format!(", {} stale reads", count_text(stale)));
+    }
+    let rare = [
+        (d.backward_reads.unwrap_or(0), "reads that went back"),
+        (d.unexpected.unwrap_or(0), "unexpected (refused, and yet found)"),
+        (if d.lost.is_some() { d.unchecked } else { 0 }, "unchecked"),
+        (d.not_recorded, "not recorded"),
+    ];
+    for (n, what) in rare.into_iter().filter(|(n, _)| *n > 0) {
+        text.push_str(&format!(", {} {what}", count_text(n)));
+    }
+    push_wrapped(out, &text);
+    if d.lost.is_some() && s.has_deaths() {
+        push_wrapped(out, PROCESS_DEATH);
+    }
 }
 
 fn push_cpu(out: &mut String, s: &Summary) {
@@ -221,6 +229,7 @@ fn push_verdict(out: &mut String, s: &Summary) {
         start_lag_p99_ns: v.start_lag_p99_ns,
         generator_core_share: v.generator_core_share,
         steal_share: v.steal_share,
+        steal_worst_share: v.steal_worst_share,
         work_off: v.work_off,
     };
     out.push('\n');

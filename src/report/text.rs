@@ -18,7 +18,7 @@ pub fn compare_text(c: &Comparison, report: Option<&str>) -> String {
     }
     out.push('\n');
     if !c.footnotes.is_empty() {
-        push_wrapped(&mut out, &c.footnotes.join("   "));
+        push_footnotes(&mut out, &c.footnotes);
     }
     for note in &c.notes {
         push_wrapped(&mut out, note);
@@ -146,12 +146,23 @@ pub fn health_text(h: &WorstHealth) -> String {
         parts.push(format!("generator core {}", percent(share)));
     }
     if let Some(share) = h.steal_share {
-        parts.push(format!("steal {}", percent(share)));
+        let worst = h.steal_worst_share.filter(|worst| *worst > share);
+        let worst = worst.map(|w| format!(" (worst second {})", percent(w)));
+        parts.push(format!("steal {}{}", percent(share), worst.unwrap_or_default()));
     }
     if let Some(off) = h.work_off {
         parts.push(format!("work per request ± {}", percent(off.abs())));
     }
     if parts.is_empty() { "the generator was not observed".into() } else { parts.join(" · ") }
+}
+
+/// On one line where they fit.
+fn push_footnotes(out: &mut String, notes: &[String]) {
+    let joined = notes.join("   ");
+    if joined.chars().count() <= WIDTH {
+        return push_wrapped(out, &joined);
+    }
+    notes.iter().for_each(|note| push_wrapped(out, note));
 }
 
 /// Adds a line, broken between words where it would pass the width; what follows is indented.
@@ -162,7 +173,11 @@ pub fn push_wrapped(out: &mut String, text: &str) {
         return;
     }
     let mut line = String::new();
-    for word in text.split(' ').filter(|w| !w.is_empty()) {
+    for word in text.split(' ') {
+        // What sets parts of a line apart stays, but for where a line begins.
+        if word.is_empty() && line.trim().is_empty() {
+            continue;
+        }
         if line.chars().count() + 1 + word.chars().count() > WIDTH {
             out.push_str(line.trim_end());
             out.push('\n');

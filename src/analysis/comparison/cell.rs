@@ -38,15 +38,27 @@ pub enum Cell {
         not_in_time: u64,
         of: u64,
     },
-    /// The same, once for every server that can be lost.
+    /// The same, once for every server that holds the role that was hit.
     HitTimesServers {
         not_in_time: u64,
         servers: usize,
     },
+    /// The hypothesis held throughout.
+    Held,
     OutFor(OutFor),
+    /// Measured at the instant itself, beside the bound that follows from the settings.
+    After {
+        seconds: f64,
+        bound_s: Option<f64>,
+    },
+    Cores {
+        cores: f64,
+    },
     Data {
         acknowledged: u64,
         lost: Option<u64>,
+        /// Not read back, or not recorded.
+        unchecked: u64,
     },
     Count {
         value: u64,
@@ -66,8 +78,8 @@ pub enum Cell {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct OutFor {
     pub seconds: f64,
-    /// What follows from the settings, where that is known.
-    pub bound_s: Option<f64>,
+    /// Known in whole seconds only: an upper bound.
+    pub is_stepped: bool,
     /// The repair time that the profile assumes is a part of it.
     pub includes_repair: bool,
     /// It had not come back when the observation ended.
@@ -108,12 +120,20 @@ impl Cell {
                 let all = count_text(not_in_time * *servers as u64);
                 format!("{} × {servers} = {all}", count_text(*not_in_time))
             }
+            Cell::Held => "held".into(),
             Cell::OutFor(out) => out.to_string(),
-            Cell::Data { acknowledged, lost: Some(lost) } => {
-                format!("{} / {}", count_text(*acknowledged), count_text(*lost))
+            Cell::After { seconds, bound_s: None } => format!("{seconds:.2} s"),
+            Cell::After { seconds, bound_s: Some(bound) } => {
+                format!("{seconds:.2} s (bound {} s)", short(*bound))
             }
-            Cell::Data { acknowledged, lost: None } => {
-                format!("{} / not known", count_text(*acknowledged))
+            Cell::Cores { cores } => format!("{cores:.2}"),
+            Cell::Data { acknowledged, lost, unchecked } => {
+                let lost = lost.map_or("not known".into(), count_text);
+                let unchecked = match unchecked {
+                    0 => String::new(),
+                    n => format!(", {} unchecked", count_text(*n)),
+                };
+                format!("{} / {lost}{unchecked}", count_text(*acknowledged))
             }
             Cell::Count { value } => count_text(*value),
             Cell::CpuSeconds { value } => format!("{value:.2}"),
@@ -126,19 +146,25 @@ impl Cell {
 
 impl fmt::Display for OutFor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sign = match () {
-            () if self.at_least => "over ",
-            () if self.below_resolution => "under ",
-            () => "",
-        };
-        write!(f, "{sign}{:.1} s", self.seconds)?;
-        if self.includes_repair {
-            f.write_str(" (b)")?;
-        } else if let Some(bound) = self.bound_s {
-            write!(f, " (bound {} s)", short(bound))?;
-        }
-        Ok(())
+        match (self.is_stepped, self.at_least) {
+            (true, true) => write!(f, "over {:.0} s", self.seconds.floor()),
+            (true, false) => f.write_str(&within(self.seconds)),
+            (false, true) => write!(f, "over {:.1} s", self.seconds),
+            (false, false) if self.below_resolution => f.write_str(&under(self.seconds)),
+            (false, false) => write!(f, "{:.1} s", self.seconds),
+        }?;
+        f.write_str(if self.includes_repair { " (b)" } else { "" })
     }
+}
+
+/// What is known in steps of one second.
+pub fn within(seconds: f64) -> String {
+    format!("within {:.0} s", seconds.ceil())
+}
+
+/// An upper bound stays one when it is rounded.
+pub fn under(seconds: f64) -> String {
+    format!("under {:.1} s", (seconds * 10.0).ceil() / 10.0)
 }
 
 fn quantiles_text(low: Option<Nanos>, high: Option<Nanos>) -> String {
@@ -191,10 +217,15 @@ mod tests {
     #[test]
     fn cells_are_written_like_a_person_would() {
         let ms = |n| Some(Nanos::from_millis(n));
-        let out = |seconds, bound_s, includes_repair| {
-            let (at_least, below_resolution) = (false, false);
-            Cell::OutFor(OutFor { seconds, bound_s, includes_repair, at_least, below_resolution })
+        let out = OutFor {
+            seconds: 5.864,
+            is_stepped: false,
+            includes_repair: true,
+            at_least: false,
+            below_resolution: false,
         };
+        let noise = OutFor { seconds: 0.81, below_resolution: true, includes_repair: false, ..out };
+        let data = |lost, unchecked| Cell::Data { acknowledged: 300, lost, unchecked };
         for (cell, text) in [
             (Cell::InTime { share: 0.9999, held: true }, "99.9 %"),
             (Cell::InTime { share: 0.01, held: false }, "1 %  FAIL"),
@@ -202,10 +233,16 @@ mod tests {
             (Cell::Quantiles { low_ns: ms(10), high_ns: ms(20) }, "10.0 / 20.0 ms"),
             (Cell::Quantiles { low_ns: ms(10), high_ns: ms(2000) }, "10.0 ms / 2.00 s"),
             (Cell::Hit { not_in_time: 1180, of: 1800 }, "1,180 of 1,800"),
-            (out(5.9, None, true), "5.9 s (b)"),
-            (out(0.7, Some(0.75), false), "0.7 s (bound 0.75 s)"),
+            (Cell::OutFor(out), "5.9 s (b)"),
+            (Cell::OutFor(OutFor { is_stepped: true, ..out }), "within 6 s (b)"),
+            (Cell::OutFor(OutFor { is_stepped: true, at_least: true, ..out }), "over 5 s (b)"),
+            (Cell::OutFor(noise), "under 0.9 s"),
+            (Cell::After { seconds: 0.719, bound_s: Some(0.75) }, "0.72 s (bound 0.75 s)"),
+            (data(Some(0), 0), "300 / 0"),
+            (data(Some(0), 20), "300 / 0, 20 unchecked"),
+            (data(None, 300), "300 / not known, 300 unchecked"),
             (Cell::Servers { servers: 11, cores: 0.9 }, "11, 0.90 cores"),
-            (Cell::HitTimesServers { not_in_time: 40, servers: 11 }, "40 × 11 = 440"),
+            (Cell::HitTimesServers { not_in_time: 40, servers: 4 }, "40 × 4 = 160"),
         ] {
             assert_eq!(cell.to_string(), text);
         }

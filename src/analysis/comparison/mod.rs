@@ -5,13 +5,15 @@ mod cell;
 mod findings;
 mod rows;
 
-pub use cell::{Cell, OutFor, Row, count_text, percent, short};
+pub use cell::{Cell, OutFor, Row, count_text, percent, short, within};
 pub use findings::{Finding, Topic};
+pub use rows::PROCESS_DEATH;
 
 use super::summary::Summary;
 use super::validity::Level;
 use crate::base::Nanos;
 use crate::objective::Verdict;
+use crate::plan::{Plan, RequestPlan};
 use crate::record::Record;
 use crate::target::Role;
 use serde::Serialize;
@@ -77,6 +79,7 @@ pub struct WorstHealth {
     pub start_lag_p99_ns: Option<Nanos>,
     pub generator_core_share: Option<f64>,
     pub steal_share: Option<f64>,
+    pub steal_worst_share: Option<f64>,
     /// The largest distance from the calibration.
     pub work_off: Option<f64>,
 }
@@ -100,7 +103,8 @@ pub fn compare(runs: &[Run<'_>]) -> Comparison {
         footnotes: rows::footnotes(&rows, runs),
         notes: notes(runs, &targets),
         health: worst_health(runs),
-        headline: findings::headline(&findings, &targets).filter(|_| verdict != Verdict::Invalid),
+        headline: findings::headline(&findings, runs, &targets)
+            .filter(|_| verdict != Verdict::Invalid),
         targets,
         rows,
         findings,
@@ -190,6 +194,13 @@ fn different_load(runs: &[Run<'_>]) -> Option<String> {
             () if plan.seed != first.seed => "seeds",
             () if plan.load.in_time != first.load.in_time => "limits for in time",
             () if plan.load.phases != first.load.phases => "phases or rates",
+            () if plan.load.arrivals != first.load.arrivals => "arrivals",
+            () if !are_requests_same(plan, first) => "requests",
+            () if !are_regions_same(plan, first) => "regions",
+            () if plan.load.timeout != first.load.timeout => "time-outs",
+            () if plan.faults != first.faults => "faults",
+            () if plan.cost_per_request != first.cost_per_request => "costs per request",
+            () if plan.host.period != first.host.period => "quota periods",
             () if (plan.host.unit_cores - first.host.unit_cores).abs() > 1e-9 => "units of CPU",
             () => return None,
         };
@@ -197,13 +208,41 @@ fn different_load(runs: &[Run<'_>]) -> Option<String> {
     })
 }
 
+/// Under which name and on which of its routes a target is asked is its own affair.
+fn are_requests_same(a: &Plan, b: &Plan) -> bool {
+    let asked = |plan: &Plan| -> Vec<RequestPlan> {
+        let requests = plan.load.requests.iter().cloned();
+        requests.map(|r| RequestPlan { route: 0, host: String::new(), ..r }).collect()
+    };
+    asked(a) == asked(b) && a.load.values == b.load.values
+}
+
+/// Where their routes lead is the target's affair.
+fn are_regions_same(a: &Plan, b: &Plan) -> bool {
+    let visitors = |plan: &Plan| -> Vec<(String, f64)> {
+        plan.load.regions.iter().map(|r| (r.name.clone(), r.weight)).collect()
+    };
+    visitors(a) == visitors(b)
+}
+
+/// Only phases that are calm in both of two targets had the same requests at the same rate.
 fn different_work(runs: &[Run<'_>], targets: &[String]) -> Option<String> {
-    let mut work: Vec<(f64, &String)> = (runs.iter().zip(targets))
-        .filter(|(run, _)| !roles(run).iter().any(|r| matches!(r, Role::Cache | Role::Cdn)))
-        .filter_map(|(run, name)| Some((run.summary.cpu.observed_ms?, name)))
+    let is_comparable =
+        |i: &usize| !roles(&runs[*i]).iter().any(|r| matches!(r, Role::Cache | Role::Cdn));
+    let comparable: Vec<usize> = (0..runs.len()).filter(is_comparable).collect();
+    let pairs = comparable.iter().enumerate();
+    let pairs = pairs.flat_map(|(n, a)| comparable[n + 1..].iter().map(|b| (*a, *b)));
+    let mut works: Vec<[(f64, &String); 2]> = pairs
+        .filter_map(|(a, b)| {
+            let calm = rows::calm_in_all(&[&runs[a], &runs[b]]);
+            let work = |i: usize| Some((rows::calm_cpu_ms(&runs[i], &calm)?, &targets[i]));
+            let mut pair = [work(a)?, work(b)?];
+            pair.sort_by(|a, b| a.0.total_cmp(&b.0));
+            Some(pair)
+        })
         .collect();
-    work.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let ((least, a), (most, b)) = (work.first()?, work.last()?);
+    works.sort_by(|x, y| (x[1].0 * y[0].0).total_cmp(&(y[1].0 * x[0].0)));
+    let [(least, a), (most, b)] = works.last()?;
     (*most > least * (1.0 + SAME_WORK)).then(|| {
         format!("a request took {most:.2} ms of CPU on {b} and {least:.2} ms on {a}; run again on a quiet machine")
     })
@@ -234,16 +273,22 @@ fn notes(runs: &[Run<'_>], targets: &[String]) -> Vec<String> {
     notes
 }
 
-/// Targets that differ in more than one kind of node do not show what caused a difference.
+/// Neighbours that differ in more than one kind of node do not show what caused a difference.
 fn several_changes(runs: &[Run<'_>], targets: &[String]) -> Option<String> {
     (1..runs.len()).find_map(|i| {
-        let (before, after) = (roles(&runs[i - 1]), roles(&runs[i]));
-        let more: Vec<&str> = after.difference(&before).filter_map(|r| role_in_prose(*r)).collect();
-        (more.len() > 1).then(|| {
-            let (last, rest) = more.split_last().expect("there is more than one");
-            let list = format!("{} and {last}", rest.join(", "));
-            format!("{} also has {list}. One change at a time: brunt compare --ladder", targets[i])
-        })
+        let (a, b) = (roles(&runs[i - 1]), roles(&runs[i]));
+        let in_prose = |roles: BTreeSet<Role>| -> Vec<&str> {
+            roles.into_iter().filter_map(role_in_prose).collect()
+        };
+        let more = in_prose(a.symmetric_difference(&b).copied().collect());
+        let (last, rest) = more.split_last().filter(|(_, rest)| !rest.is_empty())?;
+        let list = format!("{} and {last}", rest.join(", "));
+        let text = match (in_prose(&a - &b).is_empty(), in_prose(&b - &a).is_empty()) {
+            (true, _) => format!("{} also has {list}", targets[i]),
+            (_, true) => format!("{} also has {list}", targets[i - 1]),
+            _ => format!("{} and {} differ in {list}", targets[i - 1], targets[i]),
+        };
+        Some(format!("{text}. One change at a time: brunt compare --ladder"))
     })
 }
 
@@ -263,6 +308,7 @@ fn worst_health(runs: &[Run<'_>]) -> WorstHealth {
         start_lag_p99_ns: all().filter_map(|h| h.start_lag_p99_ns).max(),
         generator_core_share: max(&mut all().filter_map(|h| h.generator_core_share)),
         steal_share: max(&mut all().filter_map(|h| h.steal_share)),
+        steal_worst_share: max(&mut all().filter_map(|h| h.steal_worst_share)),
         work_off: max(&mut all().filter_map(|h| h.work_off.map(f64::abs))),
     }
 }

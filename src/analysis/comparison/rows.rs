@@ -2,7 +2,9 @@
 
 use super::cell::{Cell, OutFor, Row};
 use super::{Run, short};
-use crate::analysis::summary::{FaultSummary, PhaseSummary, TimeSummary};
+use crate::analysis::load::used_s;
+use crate::analysis::summarise::seconds_of;
+use crate::analysis::summary::{DataSummary, FaultSummary, PhaseSummary, TimeSummary};
 use crate::fault::{Fault, FaultKind, Selector};
 use crate::plan::{Arrivals, Plan};
 use crate::target::Role;
@@ -31,8 +33,9 @@ pub fn rows(runs: &[Run<'_>]) -> Vec<Row> {
     }
     rows.data();
     rows.next_group();
-    rows.add("CPU-s per 1,000 answers", "", |run| {
-        run.summary.cpu.per_1000_ok_s.map_or(Cell::Unknown, |value| Cell::CpuSeconds { value })
+    let calm = calm_in_all(&runs.iter().collect::<Vec<_>>());
+    rows.add("CPU-s per 1,000 answers, calm", "", |run| {
+        calm_cpu_ms(run, &calm).map_or(Cell::Unknown, |value| Cell::CpuSeconds { value })
     });
     rows.rows
 }
@@ -76,20 +79,36 @@ impl Rows<'_> {
         self.next_group();
         let (title, detail) = fault_label(fault);
         match (&fault.kind, &fault.on) {
-            (FaultKind::Throttle { .. }, _) => {
+            (FaultKind::Throttle { to, .. }, _) => {
                 self.add(&title, "in time", |run| fault_cell(run, fault, in_force_cell));
+                self.add(&detail, "cores taken", |run| {
+                    taken_cores(run, fault, *to)
+                        .map_or(Cell::Unknown, |cores| Cell::Cores { cores })
+                });
             }
             (FaultKind::Kill | FaultKind::Pause | FaultKind::Restart, on) if hits_database(on) => {
                 self.add(&title, "writes out for", |run| fault_cell(run, fault, writes_cell));
                 self.add(&detail, "not in time", |run| fault_cell(run, fault, hit_cell));
+                self.measured("new leader", fault, leader_cell);
             }
             _ => {
                 self.add(&title, "not in time", |run| fault_cell(run, fault, hit_cell));
-                self.add(&detail, "out for", |run| fault_cell(run, fault, out_cell));
+                self.add(&detail, "recovered", |run| fault_cell(run, fault, recovered_cell));
+                self.measured("noticed after", fault, noticed_cell);
             }
         }
-        if matches!(fault.kind, FaultKind::PowerOff) {
-            self.add("", "× servers", |run| fault_cell(run, fault, scaled_cell));
+        let role = role_hit(&self.runs[0].record.manifest.plan, &fault.on);
+        if let (FaultKind::PowerOff, Some(role)) = (&fault.kind, role) {
+            let metric = format!("× {} servers", role.name());
+            self.add("", &metric, |run| fault_cell(run, fault, scaled_cell));
+        }
+    }
+
+    /// A row for what only some targets can measure; none where no target did.
+    fn measured(&mut self, metric: &str, fault: &Fault, cell: CellOfFault) {
+        let is_known = |c: &Cell| matches!(c, Cell::After { .. });
+        if self.runs.iter().any(|run| is_known(&fault_cell(run, fault, cell))) {
+            self.add("", metric, |run| fault_cell(run, fault, cell));
         }
     }
 
@@ -99,13 +118,24 @@ impl Rows<'_> {
             let data = &run.summary.data;
             match data.acknowledged {
                 0 => Cell::Unknown,
-                acknowledged => Cell::Data { acknowledged, lost: data.lost },
+                acknowledged => Cell::Data {
+                    acknowledged,
+                    lost: data.lost,
+                    unchecked: data.unchecked + data.not_recorded,
+                },
             }
         });
-        let any_stale = self.runs.iter().any(|r| r.summary.data.stale_reads.is_some_and(|n| n > 0));
-        if any_stale {
-            self.add("reads", "stale", |run| {
-                run.summary.data.stale_reads.map_or(Cell::Unknown, |value| Cell::Count { value })
+        self.counted("writes", "refused, found", |data| data.unexpected);
+        self.counted("reads", "stale", |data| data.stale_reads);
+        self.counted("reads", "went back", |data| data.backward_reads);
+    }
+
+    /// A row for what should be 0; none where it is.
+    fn counted(&mut self, label: &str, metric: &str, count: fn(&DataSummary) -> Option<u64>) {
+        let counted = |run: &Run<'_>| count(&run.summary.data);
+        if self.runs.iter().any(|run| counted(run).is_some_and(|n| n > 0)) {
+            self.add(label, metric, |run| {
+                counted(run).map_or(Cell::Unknown, |value| Cell::Count { value })
             });
         }
     }
@@ -137,6 +167,24 @@ fn rate_of(plan: &Plan, phase: &str) -> String {
     }
 }
 
+/// Phases that are calm and not overloaded in all of these runs: the same requests, answered.
+pub fn calm_in_all(runs: &[&Run<'_>]) -> Vec<String> {
+    let is_calm = |run: &Run<'_>, name: &str| {
+        phase_of(run, name).is_some_and(|p| p.is_calm && !p.is_overloaded)
+    };
+    let phases = runs[0].summary.phases.iter().map(|p| p.name.clone());
+    phases.filter(|name| runs.iter().all(|run| is_calm(run, name))).collect()
+}
+
+/// CPU milliseconds per answer in these phases, all servers; as many seconds per 1,000.
+pub fn calm_cpu_ms(run: &Run<'_>, phases: &[String]) -> Option<f64> {
+    let plans = &run.record.manifest.plan.load.phases;
+    let seconds: Vec<_> =
+        plans.iter().filter(|p| phases.contains(&p.name)).map(seconds_of).collect();
+    let ok: u64 = phases.iter().filter_map(|name| Some(phase_of(run, name)?.ledger.ok)).sum();
+    used_s(run.record, &seconds).filter(|_| ok > 0).map(|s| s * 1000.0 / ok as f64)
+}
+
 /// The highest quantile that every run can name for a phase, so that a row compares like with like.
 pub fn common_quantile(runs: &[Run<'_>], phase: &str) -> &'static str {
     let times = || {
@@ -158,7 +206,7 @@ fn quantiles(times: &TimeSummary, high: &str) -> Cell {
 pub fn fault_label(fault: &Fault) -> (String, String) {
     let on = match &fault.on {
         Selector::Leader(role) => format!("{role} leader"),
-        Selector::ServerOf(node) => node.clone(),
+        Selector::ServerOf(node) => format!("server of {node}"),
         other => other.to_string(),
     };
     let lasts = format!("{} s", short(fault.lasts.as_secs_f64()));
@@ -167,9 +215,7 @@ pub fn fault_label(fault: &Fault) -> (String, String) {
         FaultKind::Kill => (on, format!("  killed, {lasts}")),
         FaultKind::Pause => (on, format!("  frozen, {lasts}")),
         FaultKind::Restart => (on, "  restarted".into()),
-        FaultKind::Throttle { to, .. } => {
-            (format!("{on} at {:.0} % CPU", to * 100.0), format!("  for {lasts}"))
-        }
+        FaultKind::Throttle { to, .. } => (on, format!("  at {:.0} % CPU", to * 100.0)),
     }
 }
 
@@ -187,11 +233,9 @@ pub fn fault_of<'a>(run: &Run<'a>, name: &str) -> Option<&'a FaultSummary> {
     run.summary.faults.iter().find(|f| f.name == name)
 }
 
-fn fault_cell(
-    run: &Run<'_>,
-    fault: &Fault,
-    cell: fn(&Run<'_>, &Fault, &FaultSummary) -> Cell,
-) -> Cell {
+type CellOfFault = fn(&Run<'_>, &Fault, &FaultSummary) -> Cell;
+
+fn fault_cell(run: &Run<'_>, fault: &Fault, cell: CellOfFault) -> Cell {
     match fault_of(run, &fault.name) {
         None => Cell::Unknown,
         Some(seen) if seen.injected_at_s.is_none() => Cell::NotInjected,
@@ -204,9 +248,33 @@ fn hit_cell(_: &Run<'_>, _: &Fault, seen: &FaultSummary) -> Cell {
     Cell::Hit { not_in_time: seen.not_in_time, of: seen.requests_until_next }
 }
 
-fn scaled_cell(run: &Run<'_>, _: &Fault, seen: &FaultSummary) -> Cell {
-    let servers = run.record.manifest.plan.servers.len();
+/// More servers of a role fail more often.
+fn scaled_cell(run: &Run<'_>, fault: &Fault, seen: &FaultSummary) -> Cell {
+    let plan = &run.record.manifest.plan;
+    let Some(role) = role_hit(plan, &fault.on) else { return Cell::Unknown };
+    let holds = |node: &String| plan.nodes.iter().any(|n| n.name == *node && n.role == role);
+    let servers = plan.servers.iter().filter(|s| s.nodes.iter().any(holds)).count();
     Cell::HitTimesServers { not_in_time: seen.not_in_time, servers }
+}
+
+/// The role that a fault is aimed at.
+fn role_hit(plan: &Plan, on: &Selector) -> Option<Role> {
+    match on {
+        Selector::Role(role) | Selector::Share(role, _) | Selector::Leader(role) => {
+            Role::parse(role)
+        }
+        Selector::Node(name) | Selector::ServerOf(name) => {
+            plan.nodes.iter().find(|n| n.name == *name).map(|n| n.role)
+        }
+    }
+}
+
+/// What a throttle took: the same share of a big server is more than of a small one.
+fn taken_cores(run: &Run<'_>, fault: &Fault, left: f64) -> Option<f64> {
+    let seen = fault_of(run, &fault.name).filter(|f| f.injected_at_s.is_some())?;
+    let servers = run.record.manifest.plan.servers.iter();
+    let hit = servers.filter(|s| seen.node.split(' ').any(|n| *n == s.name));
+    Some(hit.map(|s| s.cores).sum::<f64>() * (1.0 - left)).filter(|cores| *cores > 0.0)
 }
 
 fn in_force_cell(run: &Run<'_>, _: &Fault, seen: &FaultSummary) -> Cell {
@@ -214,25 +282,37 @@ fn in_force_cell(run: &Run<'_>, _: &Fault, seen: &FaultSummary) -> Cell {
     seen.in_time_share.map_or(Cell::Unknown, |share| Cell::InTime { share, held: share >= held })
 }
 
-fn out_cell(run: &Run<'_>, fault: &Fault, seen: &FaultSummary) -> Cell {
+fn recovered_cell(run: &Run<'_>, fault: &Fault, seen: &FaultSummary) -> Cell {
     let observed = seen.recovery_time_s;
+    if observed == Some(0.0) {
+        return Cell::Held;
+    }
     Cell::OutFor(OutFor {
         seconds: observed.unwrap_or_else(|| observed_for(run, seen)),
-        bound_s: detection_bound_s(&run.record.manifest.plan, seen),
+        is_stepped: true,
         includes_repair: includes_repair(fault, observed),
         at_least: observed.is_none(),
         below_resolution: false,
     })
 }
 
-fn writes_cell(run: &Run<'_>, fault: &Fault, seen: &FaultSummary) -> Cell {
+fn noticed_cell(run: &Run<'_>, _: &Fault, seen: &FaultSummary) -> Cell {
+    let bound_s = detection_bound_s(&run.record.manifest.plan, seen);
+    seen.detected_after_s.map_or(Cell::Unknown, |seconds| Cell::After { seconds, bound_s })
+}
+
+fn leader_cell(run: &Run<'_>, _: &Fault, seen: &FaultSummary) -> Cell {
+    let bound_s = election_bound_s(&run.record.manifest.plan);
+    seen.failed_over_after_s.map_or(Cell::Unknown, |seconds| Cell::After { seconds, bound_s })
+}
+
+fn writes_cell(_: &Run<'_>, fault: &Fault, seen: &FaultSummary) -> Cell {
     let Some(outage) = seen.write_outage else { return Cell::Unknown };
     let is_visible = outage.is_visible();
-    let observed = is_visible.then_some(outage.longest_s);
     Cell::OutFor(OutFor {
-        seconds: observed.unwrap_or(outage.resolution_s),
-        bound_s: election_bound_s(&run.record.manifest.plan),
-        includes_repair: includes_repair(fault, observed),
+        seconds: outage.known_s(),
+        is_stepped: false,
+        includes_repair: is_visible && includes_repair(fault, Some(outage.longest_s)),
         at_least: outage.is_open,
         below_resolution: !is_visible,
     })
@@ -269,12 +349,16 @@ fn election_bound_s(plan: &Plan) -> Option<f64> {
     (databases.len() > 2).then(|| settings.election_timeout.as_secs_f64() * 2.0)
 }
 
+/// What lost writes are not a test of.
+pub const PROCESS_DEATH: &str =
+    "lost writes: process death, not power: the kernel's page cache survives";
+
 /// The notes that marks in the cells point to.
 pub fn footnotes(rows: &[Row], runs: &[Run<'_>]) -> Vec<String> {
     let cells = || rows.iter().flat_map(|r| &r.cells);
     let mut notes = Vec::new();
     if cells().any(|c| *c == Cell::AlreadyFailing) {
-        notes.push("(a) already failing before the fault".into());
+        notes.push("(a) already failing before the fault: not attributable".into());
     }
     if cells().any(|c| matches!(c, Cell::OutFor(o) if o.includes_repair)) {
         let mut repairs: Vec<String> = (runs[0].summary.faults.iter())
@@ -283,6 +367,10 @@ pub fn footnotes(rows: &[Row], runs: &[Run<'_>]) -> Vec<String> {
             .collect();
         repairs.dedup();
         notes.push(format!("(b) {} of it is the repair time in the profile", repairs.join(" or ")));
+    }
+    let is_printed = cells().any(|c| matches!(c, Cell::Data { .. }));
+    if is_printed && runs.iter().any(|r| r.summary.has_deaths()) {
+        notes.push(PROCESS_DEATH.into());
     }
     notes
 }

@@ -2,7 +2,7 @@
 
 use super::data::ChartData;
 use super::plotly;
-use crate::analysis::comparison::{Row, count_text, percent, short};
+use crate::analysis::comparison::{Row, count_text, percent, short, within};
 use crate::analysis::{Comparison, FaultSummary, Run, share};
 use crate::objective::Verdict;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -282,13 +282,22 @@ fn fault_rows(page: &Page<'_>, fault: &FaultSummary, letter: char) -> Markup {
                         td { (count_text(f.failed_requests)) }
                         td { (seconds(f.detected_after_s)) }
                         td { (seconds(f.failed_over_after_s)) }
-                        td { (f.recovery_time_s.map_or("never".to_string(), seconds_text)) }
-                        td { (seconds(f.recovery_after_heal_s)) }
+                        td { (recovered_text(f.recovery_time_s)) }
+                        td { (f.recovery_after_heal_s.map_or("–".to_string(), within)) }
                         td.small { (f.mechanism) @if !f.proof.is_empty() { ": " (f.proof) } }
                     }
                 }
             }
         }
+    }
+}
+
+/// Known in steps of one second, so told in them.
+fn recovered_text(seconds: Option<f64>) -> String {
+    match seconds {
+        Some(0.0) => "held".into(),
+        Some(seconds) => within(seconds),
+        None => "never".into(),
     }
 }
 

@@ -5,7 +5,7 @@ mod faults;
 mod phases;
 mod totals;
 
-use super::cell::{count_text, percent};
+use super::cell::percent;
 use super::rows::phases_to_show;
 use super::{CLAIM_RATIO, Run};
 use crate::analysis::summary::ServerLoad;
@@ -65,25 +65,13 @@ pub fn findings(runs: &[Run<'_>], names: &[String]) -> Vec<Finding> {
 
 /// The trade in one sentence: who is faster while nothing breaks, who loses fewer visitors when
 /// parts die, who cannot carry the load at all. `None` where nothing tells the targets apart.
-pub fn headline(findings: &[Finding], names: &[String]) -> Option<String> {
+pub fn headline(findings: &[Finding], runs: &[Run<'_>], names: &[String]) -> Option<String> {
     let of = |topic| findings.iter().filter(move |f| f.topic == topic && f.is_difference);
     let best = |f: &Finding| ranked(&f.values).first().map(|(i, _)| *i);
     let mut parts = Vec::new();
     let faster = of(Topic::Speed).next().and_then(best);
     parts.extend(faster.map(|i| format!("{} is faster while nothing breaks", names[i])));
-    let hits: Vec<&Finding> = of(Topic::FaultHit).collect();
-    let tougher = hits.first().and_then(|f| best(f));
-    if let Some(i) = tougher.filter(|i| hits.iter().all(|f| best(f) == Some(*i))) {
-        let sum = |pick: fn(&[(usize, f64)]) -> f64| {
-            hits.iter().map(|f| pick(&ranked(&f.values))).sum::<f64>()
-        };
-        let fewest = count_text(sum(|r| r.first().map_or(0.0, |v| v.1)) as u64);
-        let most = count_text(sum(|r| r.last().map_or(0.0, |v| v.1)) as u64);
-        parts.push(format!(
-            "{} keeps more visitors when parts die ({fewest} not in time, against {most})",
-            names[i]
-        ));
-    }
+    parts.extend(Say { runs, names }.tougher());
     let mut drowned: Vec<&str> = (of(Topic::Overload))
         .filter_map(|f| names.iter().find(|n| f.text.starts_with(&format!("{n} answered"))))
         .map(String::as_str)
@@ -136,9 +124,9 @@ fn why_slow(busiest: Option<&ServerLoad>) -> String {
             percent(load.cpu_share.min(1.0)),
             load.cores
         ),
+        // Which of several half-idle servers is the busiest is chance: not named.
         Some(load) => format!(
-            "why could not be told: no server was out of CPU, the busiest, {}, used {}",
-            load.server,
+            "why could not be told: no server was out of CPU, the busiest used {}",
             percent(load.cpu_share)
         ),
         None => "why could not be told: CPU was not measured".into(),

@@ -10,7 +10,9 @@ use crate::analysis::summary::PhaseSummary;
 use crate::base::Nanos;
 
 /// Shares in time must be apart by this much, and by three standard deviations of the counts.
-const SHARE_APART: f64 = 0.01;
+/// Late requests come in bunches: one stall of half a second in a phase of ten is one event, and
+/// makes 5 % late.
+const SHARE_APART: f64 = 0.05;
 
 impl Say<'_> {
     /// A target that drowns in a calm phase, or shares that are clearly apart.
@@ -122,10 +124,41 @@ impl Say<'_> {
             None => "With different CPU".to_string(),
         };
         let mut findings = Vec::new();
+        let times = times.into_iter();
+        let times: Vec<Option<f64>> = match self.is_slower_throughout(group, high, phase) {
+            true => times.collect(),
+            false => times.map(|_| None).collect(),
+        };
         findings.extend(self.faster(times, high, &budget, phase));
         findings
             .extend(self.carries(&among(&|i| self.runs[i].summary.cpu.expected_capacity_per_s)));
         findings
+    }
+
+    /// Whether the slowest at a quantile is as much slower at the next lower one, by more than the
+    /// quota itself stalls a server. A tail alone is not a claim: one stall of a tenth of a second
+    /// in ten makes it, and it is not there the next time.
+    fn is_slower_throughout(&self, group: &[usize], high: &str, phase: &str) -> bool {
+        let names = ["p99", "p95", "p90", "p75", "p50"];
+        let Some(at) = names.iter().position(|n| *n == high) else { return false };
+        let ends = |name: &str| {
+            let time = |i: &usize| {
+                let times = &phase_of(&self.runs[*i], phase)?.response_time_ns;
+                times.named(name).map(|t| (*i, t.0 as f64))
+            };
+            let mut all: Vec<(usize, f64)> = group.iter().filter_map(time).collect();
+            all.sort_by(|a, b| a.1.total_cmp(&b.1));
+            Some((*all.first()?, *all.last()?))
+        };
+        let stall = |i: usize| self.runs[i].record.manifest.plan.host.quota_stall.0 as f64;
+        let (Some((best, worst)), Some((low_best, low_worst))) =
+            (ends(high), names.get(at + 1).and_then(|name| ends(name)))
+        else {
+            return false;
+        };
+        worst.1 - best.1 > stall(worst.0)
+            && (best.0, worst.0) == (low_best.0, low_worst.0)
+            && low_worst.1 >= CLAIM_RATIO * low_best.1
     }
 
     fn faster(
@@ -181,7 +214,7 @@ impl Say<'_> {
     }
 }
 
-/// Two shares of counts: one percentage point, half as many again, and three standard deviations.
+/// Two shares of counts: far enough apart, half as many again, and three standard deviations.
 fn is_share_apart(best: &PhaseSummary, worst: &PhaseSummary) -> bool {
     let late = |p: &PhaseSummary| (p.ledger.planned - p.in_time.min(p.ledger.planned)) as f64;
     let shares = best.in_time_share().zip(worst.in_time_share());

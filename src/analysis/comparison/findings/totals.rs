@@ -2,6 +2,7 @@
 
 use super::{CLAIM_RATIO, Finding, Say, Topic, ranked, ratio};
 use crate::analysis::comparison::cell::count_text;
+use crate::analysis::comparison::rows::{calm_cpu_ms, calm_in_all};
 
 impl Say<'_> {
     /// A lost write is a fact, however few there are.
@@ -27,19 +28,20 @@ impl Say<'_> {
     }
 
     pub(super) fn cpu_per_answer(&self) -> Option<Finding> {
-        let values = self.values(|r| r.summary.cpu.per_1000_ok_s);
+        let calm = calm_in_all(&self.runs.iter().collect::<Vec<_>>());
+        let values = self.values(|r| calm_cpu_ms(r, &calm));
         let ranked = ranked(&values);
         let ratio = ratio(&ranked, 0.0).filter(|r| *r >= CLAIM_RATIO)?;
         let list = self.list(&ranked, |s| format!("{s:.2} s"));
         Some(Finding {
             topic: Topic::Cpu,
-            about: "CPU per 1,000 answers".into(),
+            about: "CPU per 1,000 answers, calm".into(),
             unit: "s",
             values,
             ratio: Some(ratio),
             is_difference: true,
             why: None,
-            text: format!("CPU for 1,000 answers: {list}."),
+            text: format!("CPU for 1,000 answers while nothing breaks: {list}."),
         })
     }
 }
