@@ -191,6 +191,7 @@ impl Builder {
             history: self.history.clone(),
             operations_lost: 0,
             is_sealed: true,
+            cut_short: None,
             ended: Nanos::from_secs(SECONDS.into()),
         };
         record.events.sort_by_key(|e| e.at_ns);
@@ -303,6 +304,7 @@ impl Builder {
             role: "generator".into(),
             alive: true,
             cpu_ns: (self.generator_share * 1e9) as u64,
+            server_cpu_ns: (self.generator_share * 1e9) as u64,
             steal_share: Some(self.steal),
             rss_bytes: 30 << 20,
             ..NodeRow::default()

@@ -78,7 +78,8 @@ pub struct Doubt {
 pub struct Health {
     pub start_lag_p99_ns: Option<Nanos>,
     pub hiccup_p999_ns: Option<Nanos>,
-    /// brunt's CPU ÷ the cores it has, over the measured seconds.
+    /// All that ran on brunt's cores (generator, keeper, relay) ÷ those cores, over the measured
+    /// seconds.
     pub generator_core_share: Option<f64>,
     /// Mean over the measured seconds.
     pub steal_share: Option<f64>,
@@ -115,20 +116,18 @@ pub fn examine(record: &Record, s: &Summary, measured: &[Range<u32>]) -> Health 
     doubts.extend(data_check(s));
     doubts.extend(partly_checked(s));
     doubts.extend(from_events(record));
-    if !record.is_sealed {
-        doubts.push(doubt(
-            About::Record,
-            Level::Doubt,
-            "the record was not sealed: it ends where brunt was stopped",
-            "run again and let it end",
-        ));
-    }
+    let unsealed = "the record was not sealed: brunt was killed, and counts of the last seconds are \
+                    missing";
+    let cut = record.cut_short.as_deref().or((!record.is_sealed).then_some(unsealed));
+    doubts.extend(cut.map(|why| {
+        doubt(About::Record, Level::Invalid, why, "run it again and let it come to its end")
+    }));
     doubts.extend(
         record
             .manifest
             .doubts
             .iter()
-            .map(|text| doubt(About::Manifest, Level::Doubt, text, "see to it and run again")),
+            .map(|text| doubt(About::Manifest, Level::Doubt, text, "run again without it")),
     );
     health.doubts = doubts;
     health
@@ -147,7 +146,7 @@ fn measure(record: &Record, s: &Summary, measured: &[Range<u32>]) -> Health {
     Health {
         start_lag_p99_ns: q(&Tag::StartLag, 0.99),
         hiccup_p999_ns: q(&Tag::Hiccup, 0.999),
-        generator_core_share: mean_per_second(record, measured, BRUNT, |r| r.cpu_ns)
+        generator_core_share: mean_per_second(record, measured, BRUNT, |r| r.server_cpu_ns)
             .map(|ns| ns / 1e9 / brunt_cores),
         steal_share: (!steal.is_empty()).then(|| steal.iter().sum::<f64>() / steal.len() as f64),
         steal_worst_share: steal.iter().copied().reduce(f64::max),
@@ -385,6 +384,9 @@ fn from_events(record: &Record) -> Vec<Doubt> {
                 format!("a guard ended the run: {}", seen(e)),
                 "see the guard's limit in the profile",
             )),
+            EventKind::Note if e.subject == "doubt" => {
+                Some(doubt(About::Manifest, Level::Doubt, &e.detail, "run one brunt at a time"))
+            }
             _ => None,
         })
         .collect()
@@ -429,7 +431,7 @@ mod tests {
             levels(&record),
             [
                 (About::Ledger, Level::Invalid),
-                (About::Record, Level::Doubt),
+                (About::Record, Level::Invalid),
                 (About::Manifest, Level::Doubt)
             ]
         );

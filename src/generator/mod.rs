@@ -63,6 +63,19 @@ pub struct Generator {
     directory: Option<(Sender<()>, JoinHandle<()>)>,
 }
 
+/// What can be shared out: connections of a closed loop, shards of an open one.
+fn n_slots(load: &LoadPlan) -> u32 {
+    match load.arrivals {
+        Arrivals::Closed { connections, .. } => connections,
+        Arrivals::Poisson | Arrivals::Constant => load.shards,
+    }
+}
+
+/// How many workers really run when so many are asked for: never more than there is to share.
+pub fn workers_for(load: &LoadPlan, wanted: u32) -> u32 {
+    wanted.min(n_slots(load)).min(load.connections_max).max(1)
+}
+
 /// Starts the load: instant 0 of its schedule is `epoch` on `CLOCK_MONOTONIC`, which should lie a
 /// little ahead. `workers` threads (fewer when there is less to share) run on `cpus`, or anywhere
 /// when that is empty. Each worker's snapshots go to `sink`, in order, the last one marked.
@@ -77,14 +90,10 @@ pub fn start(
     sink: Sender<Snapshot>,
 ) -> Result<Generator, GeneratorError> {
     let ready = Arc::new(Load::new(&load)?);
-    let n_slots = match load.arrivals {
-        Arrivals::Closed { connections, .. } => connections,
-        Arrivals::Poisson | Arrivals::Constant => load.shards,
-    };
-    if n_slots == 0 || load.connections_max == 0 {
+    if n_slots(&load) == 0 || load.connections_max == 0 {
         return Err(GeneratorError::Plan("it has no shards or no connections".into()));
     }
-    let n_workers = workers.clamp(1, n_slots.min(load.connections_max));
+    let n_workers = workers_for(&load, workers);
     raise_descriptor_limit(u64::from(load.connections_max) + DESCRIPTORS_SPARE);
     let agendas = load::agendas(&load, n_workers)?;
 

@@ -3,6 +3,7 @@
 use super::cgroup::clear;
 use super::journal::Story;
 use super::process::{Identity, Process, Stat};
+use super::stall;
 use crate::base::Nanos;
 use rustix::process::Signal;
 use std::path::Path;
@@ -32,7 +33,10 @@ pub fn stale(state: &Path) -> Vec<String> {
 
 /// Runs of other brunts that live right now: they share this machine, and its noise.
 pub fn other_brunts(state: &Path, own_run: &str) -> Vec<String> {
-    let others = Story::all(state).into_iter().filter(|s| s.header.run != own_run && s.is_live());
+    // A measurement of the quota's stall lasts half a second and disturbs nothing for long.
+    let is_run =
+        |s: &Story| s.header.run != own_run && !s.header.run.starts_with(stall::RUN_PREFIX);
+    let others = Story::all(state).into_iter().filter(|s| is_run(s) && s.is_live());
     others.map(|s| s.header.run).collect()
 }
 

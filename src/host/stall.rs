@@ -14,6 +14,8 @@ use std::io;
 
 /// Long enough for a good many periods.
 const MEASURED_FOR: Nanos = Nanos::from_millis(400);
+/// Names the short journal of a measurement.
+pub const RUN_PREFIX: &str = "stall-";
 /// What counts as a stall, and how many are kept: one a period, and room.
 const GAP_MIN: Nanos = Nanos::from_millis(1);
 const GAPS_MAX: usize = 512;
@@ -31,7 +33,7 @@ pub struct QuotaStall {
 /// # Errors
 /// When no child can be started or a group refuses the quota.
 pub fn measure(cores: f64, period: Nanos, on: &[u32]) -> io::Result<QuotaStall> {
-    let run = format!("stall-{}", std::process::id());
+    let run = format!("{RUN_PREFIX}{}", std::process::id());
     let cgroups = Cgroups::probe(&run);
     let quota = Quota::new(cores, period);
     let stall = match cgroups.has_quota() {

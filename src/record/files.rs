@@ -113,6 +113,8 @@ pub struct Record {
     pub operations_lost: u64,
     /// Whether the record was sealed; one that was not is readable up to where it ends.
     pub is_sealed: bool,
+    /// Why it ends before the run was meant to: a signal, a full disk.
+    pub cut_short: Option<String>,
     /// When the load ended, since the start.
     pub ended: Nanos,
 }

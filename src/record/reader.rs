@@ -40,7 +40,8 @@ impl Record {
                 .collect(),
             history,
             operations_lost: seal.as_ref().map_or(0, |s| s.operations_lost),
-            is_sealed: seal.as_ref().is_some_and(|s| !s.is_cut),
+            is_sealed: seal.is_some(),
+            cut_short: seal.as_ref().and_then(|s| s.cut_short.clone()),
             ended: seal.map_or(seen, |s| Nanos(s.ended_ns)),
             manifest,
         })

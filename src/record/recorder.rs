@@ -22,8 +22,9 @@ const LATE_SECONDS: u32 = 3;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Seal {
     pub ended_ns: u64,
-    /// The disk was full, and what came later is missing.
-    pub is_cut: bool,
+    /// Why the record ends before the run was meant to.
+    #[serde(default)]
+    pub cut_short: Option<String>,
     /// Checked operations that did not fit the workers' buffers.
     pub operations_lost: u64,
 }
@@ -41,6 +42,7 @@ pub struct Recorder {
     /// By worker: the second of its last snapshot, `u32::MAX` when nothing follows.
     reached: BTreeMap<u32, u32>,
     n_workers: u32,
+    cut_short: Option<String>,
     operations_lost: u64,
     last_at: Nanos,
     newest_hiccup: u32,
@@ -94,6 +96,7 @@ impl Recorder {
             causes: BTreeMap::new(),
             reached: BTreeMap::new(),
             n_workers: manifest.workers.max(1),
+            cut_short: None,
             operations_lost: 0,
             last_at: Nanos::ZERO,
             newest_hiccup: 0,
@@ -174,6 +177,11 @@ impl Recorder {
             self.append_operations(operations);
         }
         self.flush()
+    }
+
+    /// Says why the run ends before it was meant to; the first reason stays.
+    pub fn cut_short(&mut self, why: &str) {
+        self.cut_short.get_or_insert_with(|| why.to_string());
     }
 
     /// Writes everything that is left and says when the load ended.
@@ -293,8 +301,14 @@ impl Recorder {
         let wrap = |cause| RecordError::Write { file: names::SEAL, cause };
         self.files.sync_all().map_err(wrap)?;
         self.ballast.release();
-        let seal =
-            Seal { ended_ns: ended.0, is_cut: self.is_full, operations_lost: self.operations_lost };
+        if self.is_full {
+            self.cut_short("the disk was full: what came later is missing");
+        }
+        let seal = Seal {
+            ended_ns: ended.0,
+            cut_short: self.cut_short.clone(),
+            operations_lost: self.operations_lost,
+        };
         let text = serde_json::to_vec_pretty(&seal)
             .map_err(|e| RecordError::Write { file: names::SEAL, cause: e.into() })?;
         std::fs::write(&self.files.seal, text).map_err(wrap)

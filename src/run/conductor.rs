@@ -52,6 +52,17 @@ pub enum End {
     DiskFull(String),
 }
 
+impl End {
+    /// Why the record ends before the run was meant to.
+    fn cut_short(&self) -> Option<String> {
+        match self {
+            End::Complete => None,
+            End::Interrupted(signal) => Some(format!("the run was interrupted by signal {signal}")),
+            End::DiskFull(problem) => Some(problem.clone()),
+        }
+    }
+}
+
 pub struct Finished {
     pub folder: PathBuf,
     pub end: End,
@@ -236,7 +247,10 @@ impl<'a> Conductor<'a> {
     fn watch_until_the_load_ends(&mut self, watcher: &mut dyn Watcher) -> Result<End, RunError> {
         let mut watch_at = Nanos::ZERO;
         let mut end = End::Complete;
-        while self.workers_ended < self.options.workers {
+        let mut is_over = false;
+        while self.workers_ended < self.options.workers && !is_over {
+            // A generator that ended without its last word must not be waited for.
+            is_over = self.generator.as_ref().is_none_or(Generator::is_finished);
             self.collect(watcher)?;
             if let Some(problem) = self.problem.take() {
                 watcher.note(&format!("the record cannot be written any further: {problem}"));
@@ -393,6 +407,12 @@ impl<'a> Conductor<'a> {
             watcher.note(&format!("left behind: {what}"));
             self.note_event(format!("left behind: {what}"));
         }
+        if let Some(why) = end.cut_short() {
+            self.recorder.cut_short(&why);
+        }
+        for other in host::other_brunts(&host::state_folder(), &self.options.run_id) {
+            self.doubt(format!("another brunt ({other}) was running on this machine"));
+        }
         if end != End::Complete {
             self.note_event(format!("ended early: {end:?}"));
         }
@@ -414,9 +434,20 @@ impl<'a> Conductor<'a> {
         }
     }
 
+    /// A reason for doubt that was seen at the end; those of the start are in the manifest.
+    fn doubt(&mut self, detail: String) {
+        if !self.options.doubts.contains(&detail) {
+            self.told("doubt", detail);
+        }
+    }
+
     fn note_event(&mut self, detail: String) {
+        self.told("brunt", detail);
+    }
+
+    fn told(&mut self, subject: &str, detail: String) {
         let at_ns = self.elapsed().0;
-        let (subject, object) = ("brunt".to_string(), String::new());
+        let (subject, object) = (subject.to_string(), String::new());
         let kind = EventKind::Note;
         self.event(&Event { at_ns, kind, subject, object, lateness_ns: None, detail });
     }

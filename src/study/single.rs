@@ -1,8 +1,9 @@
 //! One run, with its record.
 
 use super::setup::{Setup, StudyError, run_id};
-use crate::analysis::{self, About, Doubt, Level, Summary};
+use crate::analysis::{self, Summary};
 use crate::gate;
+use crate::generator;
 use crate::plan::Plan;
 use crate::record::Record;
 use crate::run::{self, End, Options, Watcher};
@@ -39,7 +40,8 @@ pub fn run_once(
     watcher: &mut dyn Watcher,
 ) -> Result<Ran, StudyError> {
     let run_id = run_id();
-    let workers = options.workers.unwrap_or(plan.host.brunt_cpus.len() as u32).max(1);
+    let wanted = options.workers.unwrap_or(plan.host.brunt_cpus.len() as u32);
+    let workers = generator::workers_for(&plan.load, wanted);
     let finished = run::conduct(
         plan,
         &Options {
@@ -54,11 +56,6 @@ pub fn run_once(
     )?;
     let record = Record::open(&finished.folder)?;
     let mut summary = analysis::summarise(&record);
-    if let Some((seen, remedy)) = cut_short(&finished.end) {
-        let remedy = remedy.to_string();
-        let doubt = Doubt { about: About::Record, level: Level::Invalid, seen, remedy };
-        summary.validity.doubts.push(doubt);
-    }
     gate::judge(&mut summary);
     Ok(Ran {
         folder: finished.folder,
@@ -67,17 +64,4 @@ pub fn run_once(
         end: finished.end,
         leftovers: finished.leftovers,
     })
-}
-
-/// Why a run that did not come to its end may not be believed, and what to do.
-fn cut_short(end: &End) -> Option<(String, &'static str)> {
-    match end {
-        End::Complete => None,
-        End::Interrupted(signal) => {
-            Some((format!("interrupted by signal {signal}"), "let it run to its end"))
-        }
-        End::DiskFull(problem) => {
-            Some((format!("the record is incomplete: {problem}"), "make room and run it again"))
-        }
-    }
 }
