@@ -228,7 +228,7 @@ fn a_throttle_names_the_server_and_the_cores_that_it_took() {
     );
     assert_eq!(cells(&c, "cores taken"), ["0.68", "0.08"]);
     let said = c.sentences.join("\n");
-    assert!(said.contains("With the server of app-1 at 25 % CPU, all is in time again: horizontal held, vertical within 6 s (5 s of it is the fault's own length)."), "{said}");
+    assert!(said.contains("With the server of app-1 at 25 % CPU, all is in time again: horizontal within 1 s, vertical within 6 s (5 s of it is the fault's own length)."), "{said}");
 }
 
 #[test]

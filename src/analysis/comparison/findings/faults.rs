@@ -141,10 +141,8 @@ impl Say<'_> {
             return None;
         }
         let own = own_length(fault, worst.1);
-        let list = self.list(&ranked, |s| match s {
-            s if s > 0.0 => within(s),
-            _ => "held".into(),
-        });
+        // Held and back within one step are the same sentence.
+        let list = self.list(&ranked, |s| within(s.max(STEP_S)));
         Some(Finding {
             topic: Topic::FaultRecovery,
             about: format!("{}: recovery time", fault.name),
