@@ -118,14 +118,14 @@ impl Rows<'_> {
             let data = &run.summary.data;
             match data.acknowledged {
                 0 => Cell::Unknown,
-                acknowledged => Cell::Data {
-                    acknowledged,
-                    lost: data.lost,
-                    unchecked: data.unchecked + data.not_recorded,
-                },
+                acknowledged => {
+                    Cell::Data { acknowledged, lost: data.lost, unchecked: data.unchecked }
+                }
             }
         });
-        self.counted("writes", "refused, found", |data| data.unexpected);
+        self.counted("", "unchecked", |data| data.lost.map(|_| data.unchecked));
+        self.counted("", "not recorded", |data| Some(data.not_recorded));
+        self.counted("", "refused, found", |data| data.unexpected);
         self.counted("reads", "stale", |data| data.stale_reads);
         self.counted("reads", "went back", |data| data.backward_reads);
     }
