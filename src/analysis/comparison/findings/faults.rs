@@ -4,7 +4,7 @@ use super::{
     CLAIM_RATIO, Finding, Run, Say, Topic, are_counts_apart, ranked, ratio, sentence, why_slow,
 };
 use crate::analysis::comparison::cell::{count_text, short, under, within};
-use crate::analysis::comparison::rows::{fault_label, fault_of, hits_database};
+use crate::analysis::comparison::fault_cells::{fault_label, fault_of, hits_database};
 use crate::analysis::server_loads;
 use crate::analysis::summary::{FaultSummary, ServerLoad};
 use crate::fault::{Fault, FaultKind, Selector, ThrottleBy};
