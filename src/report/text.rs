@@ -212,4 +212,34 @@ mod tests {
         assert!(out.lines().count() == 3 && out.lines().all(|l| l.chars().count() <= WIDTH));
         assert!(out.lines().nth(1).unwrap().starts_with("  word"));
     }
+
+    #[test]
+    fn three_targets_with_everything_to_say_fit_the_width() {
+        use crate::analysis::comparison::compare;
+        use crate::analysis::testing::Builder;
+        use crate::analysis::{Run, summarise};
+        use crate::fault::{FaultKind, ThrottleBy};
+        let throttle = FaultKind::Throttle { to: 0.25, by: ThrottleBy::Quota };
+        let record = || {
+            let mut record = Builder::new("horizontal")
+                .fault("lose-app", FaultKind::PowerOff, "server:app-1", 7.25, "app-1")
+                .event(8.0, crate::record::EventKind::MemberDown, "balancer-1", "app-1")
+                .leader_killed_at(10.0, 0.7)
+                .fault("brown-out", throttle.clone(), "server:app-1", 15.0, "app-1")
+                .writes(0..20_000, 50)
+                .read_back(3)
+                .build();
+            record.history[0].key = 2;
+            record.operations_lost = 9;
+            record
+        };
+        let records = [record(), record(), record()];
+        let summaries = records.each_ref().map(summarise);
+        let runs = [0, 1, 2].map(|i| Run { record: &records[i], summary: &summaries[i] });
+        let text = compare_text(&compare(&runs), None);
+        for said in ["noticed after", "new leader", "cores taken", "unchecked", "not recorded"] {
+            assert!(text.contains(said), "{said}\n{text}");
+        }
+        assert!(text.lines().all(|l| l.chars().count() <= WIDTH), "\n{text}");
+    }
 }

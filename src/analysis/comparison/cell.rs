@@ -57,7 +57,7 @@ pub enum Cell {
     Data {
         acknowledged: u64,
         lost: Option<u64>,
-        /// Not read back, or not recorded.
+        /// Not read back: neither found nor lost.
         unchecked: u64,
     },
     Count {
@@ -128,12 +128,13 @@ impl Cell {
             }
             Cell::Cores { cores } => format!("{cores:.2}"),
             Cell::Data { acknowledged, lost, unchecked } => {
-                let lost = lost.map_or("not known".into(), count_text);
-                let unchecked = match unchecked {
-                    0 => String::new(),
-                    n => format!(", {} unchecked", count_text(*n)),
+                let seen = acknowledged.saturating_sub(*unchecked);
+                let lost = match (lost, unchecked) {
+                    (None, _) => "not known".into(),
+                    (Some(lost), 0) => count_text(*lost),
+                    (Some(lost), _) => format!("{} of {}", count_text(*lost), count_text(seen)),
                 };
-                format!("{} / {lost}{unchecked}", count_text(*acknowledged))
+                format!("{} / {lost}", count_text(*acknowledged))
             }
             Cell::Count { value } => count_text(*value),
             Cell::CpuSeconds { value } => format!("{value:.2}"),
@@ -239,8 +240,8 @@ mod tests {
             (Cell::OutFor(noise), "under 0.9 s"),
             (Cell::After { seconds: 0.719, bound_s: Some(0.75) }, "0.72 s (bound 0.75 s)"),
             (data(Some(0), 0), "300 / 0"),
-            (data(Some(0), 20), "300 / 0, 20 unchecked"),
-            (data(None, 300), "300 / not known, 300 unchecked"),
+            (data(Some(0), 20), "300 / 0 of 280"),
+            (data(None, 300), "300 / not known"),
             (Cell::Servers { servers: 11, cores: 0.9 }, "11, 0.90 cores"),
             (Cell::HitTimesServers { not_in_time: 40, servers: 4 }, "40 × 4 = 160"),
         ] {

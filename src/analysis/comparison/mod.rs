@@ -2,6 +2,7 @@
 //! claimed, and what is not shown. Text is made from the values, never the other way round.
 
 mod cell;
+mod fault_cells;
 mod findings;
 mod rows;
 
@@ -119,7 +120,7 @@ fn sentences(findings: &[Finding], n_runs: usize) -> Vec<String> {
     if n_runs > 1 && !findings.iter().any(|f| f.is_difference) {
         sentences.insert(
             0,
-            format!("No difference: nothing measured differs by {CLAIM_RATIO} × or more."),
+            format!("No difference: nothing measured differs by {CLAIM_RATIO} × or more beyond the noise of one run."),
         );
     }
     sentences

@@ -1,13 +1,16 @@
 //! The lines of the table.
 
-use super::cell::{Cell, OutFor, Row};
-use super::{Run, short};
+use super::Run;
+use super::cell::{Cell, Row};
+use super::fault_cells::{
+    CellOfFault, fault_cell, fault_label, hit_cell, hits_database, in_force_cell, leader_cell,
+    noticed_cell, recovered_cell, role_hit, scaled_cell, taken_cores, writes_cell,
+};
 use crate::analysis::load::used_s;
 use crate::analysis::summarise::seconds_of;
-use crate::analysis::summary::{DataSummary, FaultSummary, PhaseSummary, TimeSummary};
-use crate::fault::{Fault, FaultKind, Selector};
+use crate::analysis::summary::{DataSummary, PhaseSummary, TimeSummary};
+use crate::fault::{Fault, FaultKind};
 use crate::plan::{Arrivals, Plan};
-use crate::target::Role;
 
 /// Collects rows; a group is what belongs together.
 struct Rows<'a> {
@@ -118,14 +121,14 @@ impl Rows<'_> {
             let data = &run.summary.data;
             match data.acknowledged {
                 0 => Cell::Unknown,
-                acknowledged => Cell::Data {
-                    acknowledged,
-                    lost: data.lost,
-                    unchecked: data.unchecked + data.not_recorded,
-                },
+                acknowledged => {
+                    Cell::Data { acknowledged, lost: data.lost, unchecked: data.unchecked }
+                }
             }
         });
-        self.counted("writes", "refused, found", |data| data.unexpected);
+        self.counted("", "unchecked", |data| data.lost.map(|_| data.unchecked));
+        self.counted("", "not recorded", |data| Some(data.not_recorded));
+        self.counted("", "refused, found", |data| data.unexpected);
         self.counted("reads", "stale", |data| data.stale_reads);
         self.counted("reads", "went back", |data| data.backward_reads);
     }
@@ -200,153 +203,6 @@ fn quantiles(times: &TimeSummary, high: &str) -> Cell {
         (None, None) => Cell::Unknown,
         (low_ns, high_ns) => Cell::Quantiles { low_ns, high_ns },
     }
-}
-
-/// What happened, and for how long, as two short lines.
-pub fn fault_label(fault: &Fault) -> (String, String) {
-    let on = match &fault.on {
-        Selector::Leader(role) => format!("{role} leader"),
-        Selector::ServerOf(node) => format!("server of {node}"),
-        other => other.to_string(),
-    };
-    let lasts = format!("{} s", short(fault.lasts.as_secs_f64()));
-    match &fault.kind {
-        FaultKind::PowerOff => ("server lost".into(), format!("  for {lasts}")),
-        FaultKind::Kill => (on, format!("  killed, {lasts}")),
-        FaultKind::Pause => (on, format!("  frozen, {lasts}")),
-        FaultKind::Restart => (on, "  restarted".into()),
-        FaultKind::Throttle { to, .. } => (on, format!("  at {:.0} % CPU", to * 100.0)),
-    }
-}
-
-pub fn hits_database(on: &Selector) -> bool {
-    match on {
-        Selector::Leader(role) | Selector::Role(role) | Selector::Share(role, _) => {
-            role == Role::Database.name()
-        }
-        Selector::Node(node) => node.starts_with("database-"),
-        Selector::ServerOf(_) => false,
-    }
-}
-
-pub fn fault_of<'a>(run: &Run<'a>, name: &str) -> Option<&'a FaultSummary> {
-    run.summary.faults.iter().find(|f| f.name == name)
-}
-
-type CellOfFault = fn(&Run<'_>, &Fault, &FaultSummary) -> Cell;
-
-fn fault_cell(run: &Run<'_>, fault: &Fault, cell: CellOfFault) -> Cell {
-    match fault_of(run, &fault.name) {
-        None => Cell::Unknown,
-        Some(seen) if seen.injected_at_s.is_none() => Cell::NotInjected,
-        Some(seen) if !seen.attributable => Cell::AlreadyFailing,
-        Some(seen) => cell(run, fault, seen),
-    }
-}
-
-fn hit_cell(_: &Run<'_>, _: &Fault, seen: &FaultSummary) -> Cell {
-    Cell::Hit { not_in_time: seen.not_in_time, of: seen.requests_until_next }
-}
-
-/// More servers of a role fail more often.
-fn scaled_cell(run: &Run<'_>, fault: &Fault, seen: &FaultSummary) -> Cell {
-    let plan = &run.record.manifest.plan;
-    let Some(role) = role_hit(plan, &fault.on) else { return Cell::Unknown };
-    let holds = |node: &String| plan.nodes.iter().any(|n| n.name == *node && n.role == role);
-    let servers = plan.servers.iter().filter(|s| s.nodes.iter().any(holds)).count();
-    Cell::HitTimesServers { not_in_time: seen.not_in_time, servers }
-}
-
-/// The role that a fault is aimed at.
-fn role_hit(plan: &Plan, on: &Selector) -> Option<Role> {
-    match on {
-        Selector::Role(role) | Selector::Share(role, _) | Selector::Leader(role) => {
-            Role::parse(role)
-        }
-        Selector::Node(name) | Selector::ServerOf(name) => {
-            plan.nodes.iter().find(|n| n.name == *name).map(|n| n.role)
-        }
-    }
-}
-
-/// What a throttle took: the same share of a big server is more than of a small one.
-fn taken_cores(run: &Run<'_>, fault: &Fault, left: f64) -> Option<f64> {
-    let seen = fault_of(run, &fault.name).filter(|f| f.injected_at_s.is_some())?;
-    let servers = run.record.manifest.plan.servers.iter();
-    let hit = servers.filter(|s| seen.node.split(' ').any(|n| *n == s.name));
-    Some(hit.map(|s| s.cores).sum::<f64>() * (1.0 - left)).filter(|cores| *cores > 0.0)
-}
-
-fn in_force_cell(run: &Run<'_>, _: &Fault, seen: &FaultSummary) -> Cell {
-    let held = run.record.manifest.plan.hypothesis_in_time;
-    seen.in_time_share.map_or(Cell::Unknown, |share| Cell::InTime { share, held: share >= held })
-}
-
-fn recovered_cell(run: &Run<'_>, fault: &Fault, seen: &FaultSummary) -> Cell {
-    let observed = seen.recovery_time_s;
-    if observed == Some(0.0) {
-        return Cell::Held;
-    }
-    Cell::OutFor(OutFor {
-        seconds: observed.unwrap_or_else(|| observed_for(run, seen)),
-        is_stepped: true,
-        includes_repair: includes_repair(fault, observed),
-        at_least: observed.is_none(),
-        below_resolution: false,
-    })
-}
-
-fn noticed_cell(run: &Run<'_>, _: &Fault, seen: &FaultSummary) -> Cell {
-    let bound_s = detection_bound_s(&run.record.manifest.plan, seen);
-    seen.detected_after_s.map_or(Cell::Unknown, |seconds| Cell::After { seconds, bound_s })
-}
-
-fn leader_cell(run: &Run<'_>, _: &Fault, seen: &FaultSummary) -> Cell {
-    let bound_s = election_bound_s(&run.record.manifest.plan);
-    seen.failed_over_after_s.map_or(Cell::Unknown, |seconds| Cell::After { seconds, bound_s })
-}
-
-fn writes_cell(_: &Run<'_>, fault: &Fault, seen: &FaultSummary) -> Cell {
-    let Some(outage) = seen.write_outage else { return Cell::Unknown };
-    let is_visible = outage.is_visible();
-    Cell::OutFor(OutFor {
-        seconds: outage.known_s(),
-        is_stepped: false,
-        includes_repair: is_visible && includes_repair(fault, Some(outage.longest_s)),
-        at_least: outage.is_open,
-        below_resolution: !is_visible,
-    })
-}
-
-/// From the injection to the end of the load, where nothing better is known.
-fn observed_for(run: &Run<'_>, seen: &FaultSummary) -> f64 {
-    let end = run.record.manifest.plan.load.end().as_secs_f64();
-    let next = (run.summary.faults.iter())
-        .filter_map(|f| f.injected_at_s)
-        .filter(|at| Some(*at) > seen.injected_at_s)
-        .fold(end, f64::min);
-    next - seen.injected_at_s.unwrap_or(next)
-}
-
-fn includes_repair(fault: &Fault, seconds: Option<f64>) -> bool {
-    matches!(fault.kind, FaultKind::Kill | FaultKind::PowerOff)
-        && seconds.is_none_or(|s| s >= fault.lasts.as_secs_f64())
-}
-
-/// The balancer looks away from a silent member after this long, at the latest.
-fn detection_bound_s(plan: &Plan, seen: &FaultSummary) -> Option<f64> {
-    let apps = plan.nodes.iter().filter(|n| n.role == Role::App).count();
-    let balancer = plan.nodes.iter().find(|n| n.role == Role::Balancer)?;
-    let settings = &balancer.settings.balancer;
-    let is_app = seen.roles.iter().any(|r| r == Role::App.name());
-    (apps > 1 && is_app).then(|| settings.heartbeat.as_secs_f64() * f64::from(settings.missed))
-}
-
-/// A replica stands for election after at most twice its time-out.
-fn election_bound_s(plan: &Plan) -> Option<f64> {
-    let databases: Vec<_> = plan.nodes.iter().filter(|n| n.role == Role::Database).collect();
-    let settings = &databases.first()?.settings.database;
-    (databases.len() > 2).then(|| settings.election_timeout.as_secs_f64() * 2.0)
 }
 
 /// What lost writes are not a test of.

@@ -228,7 +228,7 @@ fn a_throttle_names_the_server_and_the_cores_that_it_took() {
     );
     assert_eq!(cells(&c, "cores taken"), ["0.68", "0.08"]);
     let said = c.sentences.join("\n");
-    assert!(said.contains("With the server of app-1 at 25 % CPU, all is in time again: horizontal held, vertical within 6 s (5 s of it is the fault's own length)."), "{said}");
+    assert!(said.contains("With the server of app-1 at 25 % CPU, all is in time again: horizontal within 1 s, vertical within 6 s (5 s of it is the fault's own length)."), "{said}");
 }
 
 #[test]
@@ -315,7 +315,8 @@ fn what_the_data_check_did_not_see_is_printed() {
     let mut record = Builder::new("vertical").writes(0..9_000, 100).read_back(0).build();
     record.history[0].key = 2;
     let c = compared(&[record]);
-    assert_eq!(cells(&c, "acked / lost"), ["90 / 0, 1 unchecked"]);
+    assert_eq!(cells(&c, "acked / lost"), ["90 / 0 of 89"]);
+    assert_eq!(cells(&c, "unchecked"), ["1"]);
     assert_eq!(c.verdict, Verdict::Inconclusive);
     assert_eq!(c.footnotes, Vec::<String>::new(), "nothing died");
 }

@@ -4,7 +4,7 @@ use super::{
     CLAIM_RATIO, Finding, Run, Say, Topic, are_counts_apart, ranked, ratio, sentence, why_slow,
 };
 use crate::analysis::comparison::cell::{count_text, short, under, within};
-use crate::analysis::comparison::rows::{fault_label, fault_of, hits_database};
+use crate::analysis::comparison::fault_cells::{fault_label, fault_of, hits_database};
 use crate::analysis::server_loads;
 use crate::analysis::summary::{FaultSummary, ServerLoad};
 use crate::fault::{Fault, FaultKind, Selector, ThrottleBy};
@@ -141,10 +141,8 @@ impl Say<'_> {
             return None;
         }
         let own = own_length(fault, worst.1);
-        let list = self.list(&ranked, |s| match s {
-            s if s > 0.0 => within(s),
-            _ => "held".into(),
-        });
+        // Held and back within one step are the same sentence.
+        let list = self.list(&ranked, |s| within(s.max(STEP_S)));
         Some(Finding {
             topic: Topic::FaultRecovery,
             about: format!("{}: recovery time", fault.name),
