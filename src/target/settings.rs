@@ -114,7 +114,7 @@ impl Default for AppSettings {
                 comment: us(800),
                 asset: us(200),
             },
-            handling: us(100),
+            handling: us(120),
             cache_ttl: Nanos::from_secs(10),
             marker_ttl: Nanos::from_secs(2),
             cache_deadline: Nanos::from_millis(100),
@@ -237,6 +237,9 @@ pub struct DatabaseSettings {
     /// What of it is the handling itself, as measured; the rest is calibrated work.
     #[serde(with = "duration")]
     pub handling: Nanos,
+    /// The same of a write: consensus and the disk.
+    #[serde(with = "duration")]
+    pub write_handling: Nanos,
     /// Videos that exist.
     pub videos: u32,
     /// How often the leader tells its replicas that it lives.
@@ -270,7 +273,8 @@ impl Default for DatabaseSettings {
                 comment: us(1000),
                 asset: us(0),
             },
-            handling: us(70),
+            handling: us(80),
+            write_handling: us(500),
             videos: 10_000,
             heartbeat: Nanos::from_millis(100),
             election_timeout: Nanos::from_millis(600),

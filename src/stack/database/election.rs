@@ -12,6 +12,7 @@ use crate::base::random::{self, Stream};
 use crate::base::{Nanos, clock};
 use crate::record::NodeEventKind;
 use crate::stack::node::{Counter, Node};
+use crate::target::Role;
 use openraft::ServerState;
 use rand_xoshiro::rand_core::Rng;
 use serde::{Deserialize, Serialize};
@@ -77,7 +78,10 @@ impl Election {
         loop {
             if self.standing.is_leader() {
                 let _ = self.raft.trigger().heartbeat().await;
-                tokio::time::sleep(settings.heartbeat.duration()).await;
+                // Alone there is nobody to reassure; a wake-up would only cost.
+                let pause =
+                    if self.is_alone() { settings.heartbeat.0 * 10 } else { settings.heartbeat.0 };
+                tokio::time::sleep(Nanos(pause).duration()).await;
                 next = clock::now() + self.patience(&mut draws);
                 continue;
             }
@@ -101,6 +105,10 @@ impl Election {
     fn patience(&self, draws: &mut Stream) -> Nanos {
         let base = self.node.plan().settings.database.election_timeout.0;
         Nanos(base + (base as f64 / 2.0 * random::unit(draws.next_u64())) as u64)
+    }
+
+    fn is_alone(&self) -> bool {
+        self.node.plan().peers_of(Role::Database).next().is_none()
     }
 
     fn is_voter(&self) -> bool {

@@ -195,7 +195,7 @@ impl Service {
             Kind::Like => self.settings().cost.like,
             Kind::Comment => self.settings().cost.comment,
         };
-        self.node.burn(cost, self.settings().handling);
+        self.node.burn(cost, self.settings().write_handling);
         let (answer, done) = oneshot::channel();
         if self.writes.try_send(Pending { write, answer }).is_err() {
             return busy();
