@@ -249,7 +249,7 @@ fn generator(health: &Health, plan: &Plan) -> Option<Doubt> {
     let share = health.generator_core_share.filter(|share| *share > CPU_DOUBT)?;
     let is_closed = matches!(plan.load.arrivals, Arrivals::Closed { .. });
     let level = if share > CPU_INVALID && !is_closed { Level::Invalid } else { Level::Doubt };
-    let seen = format!("the generator used {:.0} % of its cores", share * 100.0);
+    let seen = format!("brunt's own cores were {:.0} % busy", share * 100.0);
     Some(doubt(About::Generator, level, seen, "lower the rate or give brunt more cores"))
 }
 
