@@ -3,12 +3,14 @@
 mod bundled;
 mod file;
 mod settings;
+mod url;
 
 pub use file::{Public, ServerGroup, Target, TargetError, TargetLink, TargetNode};
 pub use settings::{
     Algorithm, AppSettings, BalancerSettings, CacheSettings, CdnSettings, Costs, DatabaseSettings,
     Durability, Reads, Role, Settings,
 };
+pub use url::LoadUrl;
 
 use crate::base::document::{self, DocumentError};
 use std::path::Path;
@@ -19,7 +21,7 @@ use std::path::Path;
 /// # Errors
 /// Unknown (lists what exists), malformed, or impossible.
 pub fn load(named: &str) -> Result<Target, TargetError> {
-    if named.starts_with("http://") || named.starts_with("https://") {
+    if named.contains("://") {
         return Target::from_url(named);
     }
     let (name, overrides) = document::split_variant(named).map_err(TargetError::Variant)?;
