@@ -1,5 +1,6 @@
 //! `brunt load URL`
 
+use super::output;
 use crate::cli::args::LoadArgs;
 use crate::cli::{options, signals};
 use crate::study::{self, RunOptions};
@@ -25,12 +26,12 @@ pub fn run(args: &LoadArgs) -> Result<u8> {
     }
     let ran = ran?;
     let page = match args.out {
-        Some(_) => Some(super::output::write_run(&ran.folder, &ran.record, &ran.summary)?),
+        Some(_) => Some(output::write_run(&ran.folder, &ran.record, &ran.summary)?),
         None => None,
     };
     match args.json {
-        true => println!("{}", report::run_json(&ran.summary)),
-        false => print!("{}", report::run_text(&ran.summary, page.as_deref())),
+        true => output::say_line(&report::run_json(&ran.summary))?,
+        false => output::say(&report::run_text(&ran.summary, page.as_deref()))?,
     }
     let code = gate::run_exit_code(&ran.summary, false);
     Ok(super::code_of_end(std::slice::from_ref(&ran)).unwrap_or(code))

@@ -1,5 +1,6 @@
 //! `brunt report RECORD`
 
+use super::output;
 use crate::cli::args::ReportArgs;
 use crate::cli::exit;
 use crate::record::Record;
@@ -17,10 +18,10 @@ pub fn run(args: &ReportArgs) -> Result<u8> {
         bail!("{}: no record is there (a record has a manifest.json)", folder.display());
     }
     let compared = study::compare_stored(&runs)?;
-    let page = super::output::write_comparison(folder, &compared)?;
+    let page = output::write_comparison(folder, &compared)?;
     match args.json {
-        true => println!("{}", report::compare_json(&compared.comparison, &compared.views())),
-        false => print!("{}", report::compare_text(&compared.comparison, Some(&page))),
+        true => output::say_line(&report::compare_json(&compared.comparison, &compared.views()))?,
+        false => output::say(&report::compare_text(&compared.comparison, Some(&page)))?,
     }
     Ok(exit::PASS)
 }
@@ -29,10 +30,10 @@ fn one(folder: &Path, json: bool) -> Result<u8> {
     let record = Record::open(folder)?;
     let mut summary = analysis::summarise(&record);
     gate::judge(&mut summary);
-    let page = super::output::write_run(folder, &record, &summary)?;
+    let page = output::write_run(folder, &record, &summary)?;
     match json {
-        true => println!("{}", report::run_json(&summary)),
-        false => print!("{}", report::run_text(&summary, Some(&page))),
+        true => output::say_line(&report::run_json(&summary))?,
+        false => output::say(&report::run_text(&summary, Some(&page)))?,
     }
     Ok(exit::PASS)
 }
