@@ -222,8 +222,11 @@ pub mod duration {
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Nanos, D::Error> {
-        let text = String::deserialize(d)
-            .map_err(|e| D::Error::custom(format!("{e}: a duration is text, like \"250ms\"")))?;
+        let text = String::deserialize(d).map_err(|e| {
+            let seen = e.to_string();
+            let seen = seen.trim().trim_end_matches(|c: char| c == ';' || c.is_whitespace());
+            D::Error::custom(format!("{seen}; a duration is text with a unit, like \"250ms\""))
+        })?;
         parse_duration(&text).map_err(D::Error::custom)
     }
 }

@@ -11,18 +11,21 @@ pub fn run(args: &LoadArgs) -> Result<u8> {
     let setup = study::prepare(&[], None)?;
     let plan = options::load_plan(args, &setup.facts)?;
     // A record is written in any case; without --out it lives in a temporary folder.
-    let temporary = std::env::temp_dir().join(format!("brunt-load-{}", std::process::id()));
     let folder = match &args.out {
         Some(_) => options::record_folder(args.out.as_ref(), "", "")?,
-        None => temporary.clone(),
+        None => std::env::temp_dir().join(format!("brunt-load-{}", std::process::id())),
     };
+    let is_new = !folder.exists();
     let options = RunOptions { workers: args.threads, signal: signals::install() };
     let ran = {
         let mut watcher = super::watcher(args.quiet);
         study::run_once(&plan, &setup, &options, &folder, watcher.as_mut())
     };
     if args.out.is_none() {
-        let _ = std::fs::remove_dir_all(&temporary);
+        let _ = std::fs::remove_dir_all(&folder);
+    } else if ran.is_err() && is_new {
+        // Only when it is empty: a record that was begun is kept.
+        let _ = std::fs::remove_dir(&folder);
     }
     let ran = ran?;
     let page = match args.out {
@@ -31,7 +34,7 @@ pub fn run(args: &LoadArgs) -> Result<u8> {
     };
     match args.json {
         true => output::say_line(&report::run_json(&ran.summary))?,
-        false => output::say(&report::run_text(&ran.summary, page.as_deref()))?,
+        false => output::say(&report::run_text(&ran.record, &ran.summary, page.as_deref()))?,
     }
     let code = gate::run_exit_code(&ran.summary, false);
     Ok(super::code_of_end(std::slice::from_ref(&ran)).unwrap_or(code))

@@ -24,7 +24,7 @@ pub fn run(args: &RunArgs) -> Result<u8> {
     let page = output::write_run(&ran.folder, &ran.record, &ran.summary)?;
     match common.json {
         true => output::say_line(&report::run_json(&ran.summary))?,
-        false => output::say(&report::run_text(&ran.summary, Some(&page)))?,
+        false => output::say(&report::run_text(&ran.record, &ran.summary, Some(&page)))?,
     }
     let code = gate::run_exit_code(&ran.summary, false);
     Ok(super::code_of_end(std::slice::from_ref(&ran)).unwrap_or(code))
