@@ -254,6 +254,21 @@ mod tests {
     }
 
     #[test]
+    fn a_duration_without_quotes_is_refused_in_a_sentence() {
+        #[derive(Debug, Deserialize)]
+        struct Timed {
+            #[serde(with = "duration")]
+            _lasts: Nanos,
+        }
+        let error = toml::from_str::<Timed>("_lasts = 3").unwrap_err();
+        let text = error.message();
+        assert!(
+            text.ends_with("expected a string; a duration is text with a unit, like \"250ms\""),
+            "{text}"
+        );
+    }
+
+    #[test]
     fn rates_and_counts() {
         for (text, rate) in
             [("500", 500.0), ("500/s", 500.0), ("30/m", 0.5), ("10k", 10_000.0), ("1.5k/s", 1500.0)]

@@ -130,11 +130,14 @@ pub fn difference(s: &Summary) -> Option<String> {
     explained(s, "because the target was slow to answer others")
 }
 
-/// The same, where the load is known: its own limit is not the target's fault alone.
+/// The same, where the load is known: a wait for brunt's own limit is not blamed on the target.
 fn difference_of(s: &Summary, load: &LoadPlan) -> Option<String> {
     let is_open = !matches!(load.arrivals, Arrivals::Closed { .. });
-    if is_open && s.generator.in_flight_max.is_some_and(|most| most >= load.connections_max) {
-        let most = count_text(u64::from(load.connections_max));
+    let cap = u64::from(load.connections_max);
+    // Workers share the cap, and a connection that is being made carries nothing yet.
+    let is_at_cap = |most: u32| u64::from(most) * 20 >= cap * 19;
+    if is_open && s.generator.in_flight_max.is_some_and(is_at_cap) {
+        let most = count_text(cap);
         return explained(
             s,
             &format!("because all {most} connections allowed were in use (raise -c)"),
@@ -320,5 +323,43 @@ mod tests {
         let drowned = summarise(&Builder::new("garage").overloaded(6..20).build());
         let sentence = difference(&drowned).unwrap();
         assert!(sentence.contains("without an answer"), "{sentence}");
+    }
+
+    #[test]
+    fn causes_are_named_the_most_frequent_first() {
+        let refused = (Outcome::TransportError, Cause::ConnectRefused, 4_950);
+        let reset = (Outcome::TransportError, Cause::Reset, 5_000);
+        let status = (Outcome::HttpError, Cause::Status(500), 20);
+        let text = |causes: &[_]| causes_text(Outcome::TransportError, causes);
+        assert_eq!(text(&[refused, status]), " (connection refused)");
+        assert_eq!(text(&[refused, reset]), " (5,000 connection reset, 4,950 connection refused)");
+        assert_eq!(text(&[status]), "");
+    }
+
+    #[test]
+    fn nothing_asked_is_nothing_passed() {
+        let record = power_off_story().build();
+        let mut summary = summarise(&record);
+        summary.objectives.clear();
+        summary.verdict = Verdict::Pass;
+        let text = run_text(&record, &summary, None);
+        assert!(text.contains("VALID  no objective was asked"), "{text}");
+    }
+
+    #[test]
+    fn a_wait_for_ones_own_connections_is_not_blamed_on_the_target() {
+        let record = power_off_story().build();
+        let mut s = summarise(&record);
+        let ms = |n| Some(Nanos::from_millis(n));
+        s.response_time_ns.p99 = ms(900);
+        s.service_time_ns.p99 = ms(100);
+        s.connection_wait_ns.p99 = ms(800);
+        let mut load = record.manifest.plan.load.clone();
+        load.connections_max = 10;
+        s.generator.in_flight_max = Some(10);
+        let text = difference_of(&s, &load).unwrap();
+        assert!(text.contains("raise -c") && !text.contains("slow"), "{text}");
+        s.generator.in_flight_max = Some(5);
+        assert!(difference_of(&s, &load).unwrap().contains("target was slow"));
     }
 }

@@ -184,10 +184,10 @@ impl Target {
         }
     }
 
-    /// Refuses what cannot work, by the key that is wrong.
-    pub(super) fn check(&self, file: &str) -> Result<(), TargetError> {
+    /// Refuses what cannot work, by the key that is wrong; `place` says where it is written.
+    pub(super) fn check(&self, place: &dyn Fn(&str) -> String) -> Result<(), TargetError> {
         let wrong = |key: String, problem: String| {
-            Err(TargetError::Impossible { file: file.into(), key, problem })
+            Err(TargetError::Impossible { file: place(&key), key, problem })
         };
         if let Some(url) = &self.url {
             if let Err(problem) = LoadUrl::parse(url) {

@@ -15,6 +15,9 @@ pub use url::LoadUrl;
 use crate::base::document::{self, DocumentError};
 use std::path::Path;
 
+/// How a variant is written, for messages.
+const VARIANT: &str = "horizontal[balancer.algorithm=round-robin]";
+
 /// Finds a target by the name of a bundled one, of a file in `targets/`, by a path, or by a URL;
 /// with inline variants: `horizontal[balancer.algorithm=round-robin]`.
 ///
@@ -24,14 +27,15 @@ pub fn load(named: &str) -> Result<Target, TargetError> {
     if named.contains("://") {
         return Target::from_url(named);
     }
-    let (name, overrides) = document::split_variant(named).map_err(TargetError::Variant)?;
+    let (name, overrides) =
+        document::split_variant(named, VARIANT).map_err(TargetError::Variant)?;
     let (file, text) = bundled::find(&name)?;
-    let mut target: Target = document::read(&file, &text, &overrides)?;
+    let mut target: Target = document::read(&file, &text, &overrides, VARIANT)?;
     target.name = match overrides.is_empty() {
         true => stem(&name),
         false => named.replacen(&name, &stem(&name), 1),
     };
-    target.check(&file)?;
+    target.check(&|key| document::place(&file, &text, key))?;
     Ok(target)
 }
 

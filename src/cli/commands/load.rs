@@ -6,6 +6,7 @@ use crate::cli::{options, signals};
 use crate::study::{self, RunOptions};
 use crate::{gate, report};
 use anyhow::Result;
+use std::path::Path;
 
 pub fn run(args: &LoadArgs) -> Result<u8> {
     let setup = study::prepare(&[], None)?;
@@ -23,9 +24,8 @@ pub fn run(args: &LoadArgs) -> Result<u8> {
     };
     if args.out.is_none() {
         let _ = std::fs::remove_dir_all(&folder);
-    } else if ran.is_err() && is_new {
-        // Only when it is empty: a record that was begun is kept.
-        let _ = std::fs::remove_dir(&folder);
+    } else if ran.is_err() && is_new && !has_load(&folder) {
+        let _ = std::fs::remove_dir_all(&folder);
     }
     let ran = ran?;
     let page = match args.out {
@@ -38,4 +38,10 @@ pub fn run(args: &LoadArgs) -> Result<u8> {
     }
     let code = gate::run_exit_code(&ran.summary, false);
     Ok(super::code_of_end(std::slice::from_ref(&ran)).unwrap_or(code))
+}
+
+/// Whether a record holds at least one second of load; then it is kept whatever went wrong.
+fn has_load(folder: &Path) -> bool {
+    let series = std::fs::read_to_string(folder.join("series.csv"));
+    series.is_ok_and(|text| text.lines().nth(1).is_some())
 }
