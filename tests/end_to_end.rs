@@ -314,6 +314,15 @@ fn bad_input_is_refused_with_what_to_do() {
     check_refused(&scene, &["load", "http://127.0.0.1:1", "-d", "10"], &["no unit"]);
     check_refused(&scene, &["load", "http://127.0.0.1:1", "-d", "{\"a\":1}"], &["--data"]);
     check_refused(&scene, &["load", "http://127.0.0.1:1", "-r", "fast"], &["--rate"]);
+    check_refused(&scene, &["load", "http://127.0.0.1:99999/"], &["`99999` is not a port"]);
+    check_refused(&scene, &["load", "ftp://127.0.0.1/"], &["`ftp`", "http://"]);
+    check_refused(&scene, &["load", "http://user:pw@127.0.0.1/"], &["-H"]);
+    check_refused(&scene, &["run", "ftp://127.0.0.1/"], &["`ftp`"]);
+    check_refused(&scene, &["run", "http://127.0.0.1:99999/"], &["not a port"]);
+    check_refused(&scene, &["serve", "cache", "--listen", "127.0.0.1:65535"], &["65534"]);
+    let unset = ["load", "http://127.0.0.1:1", "-H", "A: ${env:BRUNT_UNSET}", "--out", "nothing"];
+    check_refused(&scene, &unset, &["BRUNT_UNSET"]);
+    assert!(!scene.path("nothing").exists(), "nothing was run, so nothing is left");
     check_refused(&scene, &["serve", "ap"], &["app, "]);
     let plain = scene.run(&[]);
     assert_eq!(String::from_utf8_lossy(&plain.stdout).lines().count(), 5);
@@ -340,4 +349,31 @@ fn a_url_is_loaded_without_any_file() {
     assert_eq!(refused.status.code(), Some(4), "not one answer is never a pass");
     assert_eq!(json(&refused)["ledger"]["transport_error"], 3);
     assert!(!Path::new(&scene.path("reports")).exists(), "no record without --out");
+}
+
+#[test]
+fn credentials_are_not_in_the_record() {
+    let scene = Scene::new();
+    let secret = ["-H", "Authorization: Bearer GEHEIM", "-H", "X-Api-Key: GEHEIM"];
+    let load = ["load", "http://127.0.0.1:1/", "-n", "1", "-c", "1", "--out", "record"];
+    scene.run(&[&load[..], &secret].concat());
+    for entry in std::fs::read_dir(scene.path("record")).unwrap().flatten() {
+        let bytes = std::fs::read(entry.path()).unwrap_or_default();
+        assert!(!bytes.windows(6).any(|w| w == b"GEHEIM"), "{:?}", entry.path());
+    }
+    let manifest = std::fs::read_to_string(scene.path("record/manifest.json")).unwrap();
+    assert!(manifest.contains("redacted"), "{manifest}");
+}
+
+#[test]
+fn a_stdout_that_is_full_or_gone_is_no_panic() {
+    let scene = Scene::new();
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = scene.command(&["explain", "smoke"]).stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stderr(&output).contains("stdout"), "{}", stderr(&output));
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = scene.command(&["explain", "smoke"]).stdout(writer).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
 }

@@ -35,7 +35,7 @@ impl fmt::Display for DocumentError {
 }
 
 /// Reads a document into a value. `overrides` are inline variants, `("balancer.algorithm",
-/// "round-robin")`, laid over it.
+/// "round-robin")`, laid over it; `example` shows how such a variant is written.
 ///
 /// # Errors
 /// Malformed TOML, unknown keys (with the nearest valid name), wrong types and values.
@@ -43,6 +43,7 @@ pub fn read<T: DeserializeOwned>(
     file: &str,
     text: &str,
     overrides: &[(String, String)],
+    example: &str,
 ) -> Result<T, DocumentError> {
     if overrides.is_empty() {
         return parse(file, text);
@@ -54,7 +55,7 @@ pub fn read<T: DeserializeOwned>(
             line: None,
             key: path.clone(),
             problem,
-            hint: Some("write it like horizontal[balancer.algorithm=round-robin]".into()),
+            hint: Some(format!("write it like {example}")),
         })?;
     }
     let text = table.to_string();
@@ -132,19 +133,53 @@ fn lay_over(table: &mut toml::Table, path: &str, value: &str) -> Result<(), Stri
     Ok(())
 }
 
+/// The line of a key that a check found wrong after the document was read: `phase.peak.lasts` is in
+/// the `[[phase]]` named `peak`, `server.app.units` in `[server.app]`. Its table's line when the
+/// key itself is not written there.
+pub fn line_of(text: &str, key: &str) -> Option<usize> {
+    let (path, last) = key.rsplit_once('.').unwrap_or(("", key));
+    let (kind, name) = path.split_once('.').unwrap_or((path, ""));
+    let mut section = "";
+    let (mut at_table, mut is_inside) = (None, path.is_empty());
+    for (index, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line.starts_with('[') && line.ends_with(']') {
+            section = line.trim_matches(['[', ']']).trim();
+            // Which of several `[[phase]]` a key without a name means is not known.
+            is_inside = section == path && !line.starts_with("[[");
+            at_table = at_table.or_else(|| (is_inside || section == key).then_some(index + 1));
+            continue;
+        }
+        let Some((written, value)) = line.split_once('=') else { continue };
+        let (written, value) = (written.trim(), value.trim());
+        if section == kind && written == "name" && value.trim_matches(['"', '\'']) == name {
+            is_inside = true;
+            at_table = at_table.or(Some(index + 1));
+        }
+        if is_inside && written == last {
+            return Some(index + 1);
+        }
+    }
+    at_table
+}
+
+/// `x.toml:3`, or the file alone.
+pub fn place(file: &str, text: &str, key: &str) -> String {
+    match line_of(text, key) {
+        Some(line) => format!("{file}:{line}"),
+        None => file.to_string(),
+    }
+}
+
 /// Splits `name[key=value,key=value]` into the name and its overrides.
 ///
 /// # Errors
 /// A sentence when the brackets are not closed or a part has no `=`.
-pub fn split_variant(text: &str) -> Result<(String, Vec<(String, String)>), String> {
+pub fn split_variant(text: &str, example: &str) -> Result<(String, Vec<(String, String)>), String> {
     let Some((name, rest)) = text.split_once('[') else {
         return Ok((text.to_string(), Vec::new()));
     };
-    let wrong = || {
-        format!(
-            "`{text}` is not a variant; write it like horizontal[balancer.algorithm=round-robin]"
-        )
-    };
+    let wrong = || format!("`{text}` is not a variant; write it like {example}");
     let inner = rest.strip_suffix(']').ok_or_else(wrong)?;
     let pairs = inner.split(',').map(|pair| {
         let (key, value) = pair.split_once('=').ok_or_else(wrong)?;
@@ -173,27 +208,46 @@ mod tests {
 
     #[test]
     fn errors_name_file_line_key_and_the_nearest_name() {
-        let error = read::<Sample>("x.toml", "[inner]\ncuont = 3\n", &[]).unwrap_err();
+        let error = read::<Sample>("x.toml", "[inner]\ncuont = 3\n", &[], "x[a=b]").unwrap_err();
         let text = error.to_string();
         assert!(text.starts_with("x.toml:2: `inner.cuont`"), "{text}");
         assert!(text.contains("did you mean `count`?"), "{text}");
-        let error = read::<Sample>("x.toml", "[inner]\n\ncount = \"many\"\n", &[]).unwrap_err();
+        let error =
+            read::<Sample>("x.toml", "[inner]\n\ncount = \"many\"\n", &[], "x[a=b]").unwrap_err();
         assert_eq!((error.line, error.key.as_str()), (Some(3), "inner.count"));
-        let error = read::<Sample>("x.toml", "[inner\n", &[]).unwrap_err();
+        let error = read::<Sample>("x.toml", "[inner\n", &[], "x[a=b]").unwrap_err();
         assert_eq!(error.line, Some(1), "{error}");
     }
 
     #[test]
     fn variants_are_laid_over() {
         let (name, overrides) =
-            split_variant("x[inner.count=7, inner.algorithm=round-robin]").unwrap();
+            split_variant("x[inner.count=7, inner.algorithm=round-robin]", "x[a=b]").unwrap();
         assert_eq!(name, "x");
-        let value: Sample = read("x.toml", "[inner]\ncount = 1\n", &overrides).unwrap();
+        let value: Sample = read("x.toml", "[inner]\ncount = 1\n", &overrides, "x[a=b]").unwrap();
         assert_eq!(value.inner, Inner { count: 7, algorithm: Some("round-robin".into()) });
-        let wrong = split_variant("x[inner.count]").unwrap_err();
+        let wrong = split_variant("x[inner.count]", "x[a=b]").unwrap_err();
         assert!(wrong.contains("write it like"), "{wrong}");
-        let error =
-            read::<Sample>("x.toml", "[inner]\ncount=1", &[("inner.cont".into(), "2".into())]);
+        let typed = [("inner.cont".into(), "2".into())];
+        let error = read::<Sample>("x.toml", "[inner]\ncount=1", &typed, "x[a=b]");
         assert!(error.unwrap_err().to_string().contains("did you mean"));
+    }
+
+    #[test]
+    fn a_key_that_a_check_found_wrong_has_a_line() {
+        let text = "in_time = \"1s\"\n[[phase]]\nname = \"a\"\nlasts = \"1s\"\n[[phase]]\nname = \"b\"\nlasts = \"0s\"\n[server.app]\nunits = 0\n";
+        for (key, line) in [
+            ("in_time", Some(1)),
+            ("phase.a.lasts", Some(4)),
+            ("phase.b.lasts", Some(7)),
+            ("phase.b.rate", Some(6)),
+            ("phase", Some(2)),
+            ("phase.name", None),
+            ("server.app.units", Some(9)),
+            ("server.app.count", Some(8)),
+            ("public.entry", None),
+        ] {
+            assert_eq!(line_of(text, key), line, "{key}");
+        }
     }
 }

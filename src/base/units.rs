@@ -222,8 +222,11 @@ pub mod duration {
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Nanos, D::Error> {
-        let text = String::deserialize(d)
-            .map_err(|e| D::Error::custom(format!("{e}: a duration is text, like \"250ms\"")))?;
+        let text = String::deserialize(d).map_err(|e| {
+            let seen = e.to_string();
+            let seen = seen.trim().trim_end_matches(|c: char| c == ';' || c.is_whitespace());
+            D::Error::custom(format!("{seen}; a duration is text with a unit, like \"250ms\""))
+        })?;
         parse_duration(&text).map_err(D::Error::custom)
     }
 }
@@ -248,6 +251,21 @@ mod tests {
         assert!(parse_duration("250").unwrap_err().contains("no unit"));
         assert!(parse_duration("soon").unwrap_err().contains("not a duration"));
         assert!(parse_duration("-3s").is_err());
+    }
+
+    #[test]
+    fn a_duration_without_quotes_is_refused_in_a_sentence() {
+        #[derive(Debug, Deserialize)]
+        struct Timed {
+            #[serde(with = "duration")]
+            _lasts: Nanos,
+        }
+        let error = toml::from_str::<Timed>("_lasts = 3").unwrap_err();
+        let text = error.message();
+        assert!(
+            text.ends_with("expected a string; a duration is text with a unit, like \"250ms\""),
+            "{text}"
+        );
     }
 
     #[test]

@@ -154,8 +154,9 @@ pub struct LoadArgs {
     /// A header, like 'Accept: text/html' (repeatable)
     #[arg(short = 'H', long, value_name = "NAME: VALUE")]
     pub header: Vec<String>,
-    #[arg(short = 'X', long, default_value = "GET")]
-    pub method: String,
+    /// [default: GET, or POST with --data]
+    #[arg(short = 'X', long)]
+    pub method: Option<String>,
     /// The body; @file reads it from a file
     #[arg(long, value_name = "TEXT|@FILE")]
     pub data: Option<String>,

@@ -13,10 +13,11 @@ pub fn of_error(error: &anyhow::Error) -> u8 {
     use crate::run::RunError;
     use crate::study::StudyError;
     let is_internal = error.chain().any(|cause| {
-        matches!(
-            cause.downcast_ref(),
-            Some(StudyError::Calibrate(_) | StudyError::Run(RunError::KeeperLost { .. }))
-        )
+        cause.is::<super::commands::output::StdoutError>()
+            || matches!(
+                cause.downcast_ref(),
+                Some(StudyError::Calibrate(_) | StudyError::Run(RunError::KeeperLost { .. }))
+            )
     });
     if is_internal { INTERNAL } else { USAGE }
 }

@@ -10,6 +10,7 @@ mod signals;
 use crate::fleet;
 use args::{Cli, Command};
 use clap::Parser;
+use std::io::Write;
 use std::process::ExitCode;
 
 /// The five lines a newcomer needs.
@@ -35,13 +36,16 @@ pub fn main() -> ExitCode {
         }
     };
     let Some(command) = cli.command else {
-        print!("{NEWCOMER}");
-        return ExitCode::from(exit::PASS);
+        return end(commands::output::say(NEWCOMER).map(|()| exit::PASS));
     };
-    match run(command) {
+    end(run(command))
+}
+
+fn end(result: anyhow::Result<u8>) -> ExitCode {
+    match result {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("error: {error:#}");
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
             ExitCode::from(exit::of_error(&error))
         }
     }

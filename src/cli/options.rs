@@ -8,9 +8,9 @@ use crate::plan::{
     Arrivals, HostFacts, LoadPlan, NodePlan, Peer, PhasePlan, Plan, RegionPlan, RequestPlan,
     RoutePlan,
 };
-use crate::target::{Role, Settings, Target};
+use crate::target::{LoadUrl, Role, Settings, Target};
 use anyhow::{Context, Result, anyhow, bail};
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// A closed loop's connections when none are asked for.
@@ -20,6 +20,10 @@ const CONNECTIONS_MAX: u32 = 4096;
 const DURATION: Nanos = Nanos::from_secs(10);
 /// A run that ends by its number of requests may last so long.
 const DURATION_MAX: Nanos = Nanos::from_secs(24 * 3600);
+/// The longest time that may be typed: thirty days.
+const TIME_MAX: Nanos = Nanos::from_secs(30 * 24 * 3600);
+const RATE_MAX: f64 = 10e6;
+const CONNECTIONS_LIMIT: u32 = 1_000_000;
 const WAITING_MAX: u32 = 1_000_000;
 const SHARDS: u32 = 16;
 
@@ -75,23 +79,20 @@ fn check_threads(threads: Option<u32>) -> Result<()> {
 /// `brunt load`: a plan without any file.
 pub fn load_plan(args: &LoadArgs, facts: &HostFacts) -> Result<Plan> {
     check_threads(args.threads)?;
-    let (name, host, path, address) = resolve(&args.url)?;
-    let timeout = parse_duration(&args.timeout).map_err(|e| anyhow!("--timeout: {e}"))?;
+    let (url, address) = resolve(&args.url)?;
+    check_connections(args.connections)?;
+    let timeout = time("--timeout", &args.timeout)?;
     if timeout.0 == 0 {
         bail!("--timeout: must be above 0");
     }
-    let requests_max = args
-        .requests
-        .as_deref()
-        .map(|n| parse_count(n).map_err(|e| anyhow!("--requests: {e}")))
-        .transpose()?;
+    let requests_max = args.requests.as_deref().map(requests).transpose()?;
     let (arrivals, phases) = arrivals_and_phases(args, requests_max)?;
     let request = RequestPlan {
         name: "load".into(),
         weight: 1.0,
-        method: args.method.to_uppercase(),
-        path,
-        host,
+        method: method(args),
+        path: url.path,
+        host: url.authority,
         headers: args.header.iter().map(|h| header(h)).collect::<Result<_>>()?,
         body: args.data.as_deref().map(body).transpose()?,
         route: 0,
@@ -99,7 +100,7 @@ pub fn load_plan(args: &LoadArgs, facts: &HostFacts) -> Result<Plan> {
     };
     let route = RoutePlan::Fixed(address);
     Ok(Plan {
-        target: name,
+        target: url.host,
         profile: "load".into(),
         seed: args.seed,
         host: facts.clone(),
@@ -132,81 +133,126 @@ pub fn load_plan(args: &LoadArgs, facts: &HostFacts) -> Result<Plan> {
     })
 }
 
-/// Name, `Host`, path with query, address.
-fn resolve(url: &str) -> Result<(String, String, String, SocketAddr)> {
+/// As curl does: a body makes it a POST, unless something else was asked for.
+fn method(args: &LoadArgs) -> String {
+    let default = if args.data.is_some() { "POST" } else { "GET" };
+    args.method.as_deref().unwrap_or(default).to_uppercase()
+}
+
+/// The URL and its address.
+fn resolve(url: &str) -> Result<(LoadUrl, SocketAddr)> {
     let with_scheme = match url.contains("://") {
         true => url.to_string(),
         false => format!("http://{url}"),
     };
+    // Its error shows no password.
     Target::from_url(&with_scheme)?;
-    let parsed: http::Uri = with_scheme.parse()?;
-    let host = parsed.host().context("the URL has no host")?.to_string();
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let address = (bare, parsed.port_u16().unwrap_or(80))
-        .to_socket_addrs()
-        .with_context(|| format!("cannot resolve `{host}`"))?
-        .next()
-        .with_context(|| format!("`{host}` has no address"))?;
-    let path = parsed.path_and_query().map_or("/", |p| p.as_str()).to_string();
-    let authority = parsed.authority().context("the URL has no host")?.to_string();
-    Ok((host, authority, path, address))
+    let parsed = LoadUrl::parse(&with_scheme).map_err(|problem| anyhow!("{problem}"))?;
+    let address = parsed.resolve().with_context(|| format!("cannot resolve `{}`", parsed.host))?;
+    Ok((parsed, address))
 }
 
 fn arrivals_and_phases(
     args: &LoadArgs,
     requests_max: Option<u64>,
 ) -> Result<(Arrivals, Vec<PhasePlan>)> {
-    if let Some(text) = args.duration.as_deref().filter(|d| d.trim_start().starts_with('{')) {
-        bail!("--duration: `{text}` looks like a body; use --data for it");
+    // Checked although a closed loop does not use it: a typing error is never let pass.
+    let open = open(&args.arrivals)?;
+    if !args.stage.is_empty() {
+        return Ok((open, stages(args)?));
     }
-    let warmup = args
-        .warmup
-        .as_deref()
-        .map(|d| parse_duration(d).map_err(|e| anyhow!("--warmup: {e}")))
-        .transpose()?
-        .unwrap_or_default();
     let lasts = match (&args.duration, requests_max) {
-        (Some(d), _) => parse_duration(d).map_err(|e| anyhow!("--duration: {e}"))?,
+        (Some(text), _) => duration(text)?,
         (None, Some(_)) => DURATION_MAX,
         (None, None) => DURATION,
     };
+    let warmup = args.warmup.as_deref().map(|d| time("--warmup", d)).transpose()?;
+    let rate = args.rate.as_deref().map(|r| rate("--rate", r)).transpose()?;
+    if rate.is_some_and(|rate| rate <= 0.0) {
+        bail!("--rate: must be above 0");
+    }
+    let mut phases = Phases::default();
+    let of_all = rate.unwrap_or(0.0);
+    if let Some(warmup) = warmup.filter(|w| w.0 > 0) {
+        phases.add("warm-up".into(), warmup, of_all, of_all, false);
+    }
+    phases.add("load".into(), lasts, of_all, of_all, true);
+    let connections = args.connections.unwrap_or(CONNECTIONS);
+    let closed = Arrivals::Closed { connections, think: Nanos::ZERO };
+    Ok((if rate.is_some() { open } else { closed }, phases.all))
+}
+
+/// `-s 30s:200 -s 1m:200`: each stage reaches its rate from that of the one before.
+fn stages(args: &LoadArgs) -> Result<Vec<PhasePlan>> {
+    if args.duration.is_some() {
+        bail!("--duration: the stages say how long each lasts; leave it out, or use --rate");
+    }
+    if args.warmup.is_some() {
+        bail!("--warmup: is not for stages, all of which are measured; leave it out");
+    }
+    let mut phases = Phases::default();
+    let mut from = 0.0;
+    for stage in &args.stage {
+        let flag = format!("--stage {stage}");
+        let (lasts, to) =
+            stage.split_once(':').with_context(|| format!("{flag}: write it like 30s:200"))?;
+        let (lasts, to) = (time(&flag, lasts)?, rate(&flag, to)?);
+        if lasts.0 == 0 {
+            bail!("{flag}: a stage must last; to begin at a rate, use --rate");
+        }
+        phases.add(format!("stage {}", phases.all.len() + 1), lasts, from, to, true);
+        from = to;
+    }
+    if phases.all.iter().all(|p| p.rate_to <= 0.0) {
+        bail!("--stage: no stage has a rate above 0");
+    }
+    Ok(phases.all)
+}
+
+fn duration(text: &str) -> Result<Nanos> {
+    if text.trim_start().starts_with('{') {
+        bail!("--duration: `{text}` looks like a body; use --data for it");
+    }
+    let lasts = time("--duration", text)?;
     if lasts.0 == 0 {
         bail!("--duration: must be above 0");
     }
-    let mut phases = Phases::default();
-    if !args.stage.is_empty() {
-        let mut from = 0.0;
-        for stage in &args.stage {
-            let (time, rate) = stage
-                .split_once(':')
-                .with_context(|| format!("--stage {stage}: write it like 30s:200"))?;
-            let time = parse_duration(time).map_err(|e| anyhow!("--stage {stage}: {e}"))?;
-            let to = parse_rate(rate).map_err(|e| anyhow!("--stage {stage}: {e}"))?.0;
-            phases.add(format!("stage {}", phases.all.len() + 1), time, from, to, true);
-            from = to;
+    Ok(lasts)
+}
+
+/// A duration that was typed for a flag, within bounds.
+fn time(flag: &str, text: &str) -> Result<Nanos> {
+    let time = parse_duration(text).map_err(|e| anyhow!("{flag}: {e}"))?;
+    if time > TIME_MAX {
+        bail!("{flag}: `{text}` is too long; use at most 30 days (720h)");
+    }
+    Ok(time)
+}
+
+/// A rate that was typed for a flag, within bounds.
+fn rate(flag: &str, text: &str) -> Result<f64> {
+    let rate = parse_rate(text).map_err(|e| anyhow!("{flag}: {e}"))?.0;
+    if rate > RATE_MAX {
+        bail!("{flag}: `{text}` is more than one brunt can send; use at most 10M");
+    }
+    Ok(rate)
+}
+
+fn requests(text: &str) -> Result<u64> {
+    match parse_count(text).map_err(|e| anyhow!("--requests: {e}"))? {
+        0 => bail!("--requests: must be above 0"),
+        n => Ok(n),
+    }
+}
+
+fn check_connections(connections: Option<u32>) -> Result<()> {
+    match connections {
+        Some(0) => bail!("--connections: must be above 0"),
+        Some(n) if n > CONNECTIONS_LIMIT => {
+            bail!("--connections: {n} is more than one brunt can hold; use at most 1000000")
         }
-        return Ok((open(&args.arrivals)?, phases.all));
+        _ => Ok(()),
     }
-    if let Some(rate) = &args.rate {
-        let rate = parse_rate(rate).map_err(|e| anyhow!("--rate: {e}"))?.0;
-        if rate <= 0.0 {
-            bail!("--rate: must be above 0");
-        }
-        if warmup.0 > 0 {
-            phases.add("warm-up".into(), warmup, rate, rate, false);
-        }
-        phases.add("load".into(), lasts, rate, rate, true);
-        return Ok((open(&args.arrivals)?, phases.all));
-    }
-    let connections = args.connections.unwrap_or(CONNECTIONS);
-    if connections == 0 {
-        bail!("--connections: must be above 0");
-    }
-    if warmup.0 > 0 {
-        phases.add("warm-up".into(), warmup, 0.0, 0.0, false);
-    }
-    phases.add("load".into(), lasts, 0.0, 0.0, true);
-    Ok((Arrivals::Closed { connections, think: Nanos::ZERO }, phases.all))
 }
 
 #[derive(Default)]
@@ -253,6 +299,9 @@ fn body(text: &str) -> Result<String> {
 /// `brunt serve ROLE` by hand: a NodePlan from flags.
 pub fn node_plan(args: &ServeArgs, role: Role) -> Result<NodePlan> {
     let listen = args.listen.context("--listen: say where, like 127.0.0.1:8080")?;
+    if listen.port() == u16::MAX {
+        bail!("--listen {listen}: the admin side is one port above; use a port up to 65534");
+    }
     let above = |address: SocketAddr| SocketAddr::new(address.ip(), address.port() + 1);
     let peers = args
         .peer
@@ -261,6 +310,9 @@ pub fn node_plan(args: &ServeArgs, role: Role) -> Result<NodePlan> {
             let wrong = || anyhow!("--peer {text}: write it like app-1=127.0.0.1:8080");
             let (name, address) = text.split_once('=').ok_or_else(wrong)?;
             let dial: SocketAddr = address.parse().map_err(|_| wrong())?;
+            if dial.port() == u16::MAX {
+                bail!("--peer {text}: its admin side is one port above; there is none");
+            }
             let role = name.rsplit_once('-').map_or(name, |(role, _)| role);
             let role = Role::parse(role)
                 .with_context(|| format!("--peer {text}: the name begins with no role"))?;
@@ -297,5 +349,52 @@ mod tests {
         assert_eq!(timestamp(Nanos::from_secs(0)), "19700101T000000Z");
         assert_eq!(timestamp(Nanos::from_secs(951_782_400)), "20000229T000000Z");
         assert_eq!(timestamp(Nanos::from_secs(1_795_473_781)), "20261123T224301Z");
+    }
+
+    fn plan_of(more: &[&str]) -> Result<Plan> {
+        use crate::cli::args::{Cli, Command};
+        use clap::Parser;
+        let typed = ["brunt", "load", "http://127.0.0.1:1/"].iter().chain(more);
+        let Some(Command::Load(args)) = Cli::try_parse_from(typed)?.command else { panic!() };
+        load_plan(&args, &HostFacts::default())
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_by_its_flag() {
+        for (typed, part) in [
+            (&["-c", "0"][..], "--connections"),
+            (&["-c", "1000001"], "--connections"),
+            (&["-r", "100", "-c", "0"], "--connections"),
+            (&["-r", "0"], "--rate"),
+            (&["-r", "11M"], "--rate"),
+            (&["-n", "0"], "--requests"),
+            (&["-d", "0s"], "--duration"),
+            (&["-d", "3000years"], "--duration"),
+            (&["-s", "0s:5"], "--stage 0s:5"),
+            (&["-s", "1s:11M"], "--stage 1s:11M"),
+            (&["-s", "1s:0"], "--stage"),
+            (&["-s", "1s:5", "-d", "2s"], "--duration"),
+            (&["-s", "1s:5", "--warmup", "2s"], "--warmup"),
+            (&["--arrivals", "bogus"], "--arrivals"),
+        ] {
+            let error = plan_of(typed).expect_err(part).to_string();
+            assert!(error.starts_with(part), "{typed:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_body_makes_a_post_unless_a_method_was_typed() {
+        let method = |typed: &[&str]| plan_of(typed).unwrap().load.requests[0].method.clone();
+        assert_eq!(method(&[]), "GET");
+        assert_eq!(method(&["--data", "x"]), "POST");
+        assert_eq!(method(&["--data", "x", "-X", "put"]), "PUT");
+    }
+
+    #[test]
+    fn a_warm_up_comes_before_what_is_measured() {
+        let load = plan_of(&["-r", "5", "-d", "2s", "--warmup", "1s"]).unwrap().load;
+        let seen: Vec<_> = load.phases.iter().map(|p| (p.end, p.rate_to, p.measured)).collect();
+        let s = Nanos::from_secs;
+        assert_eq!(seen, [(s(1), 5.0, false), (s(3), 5.0, true)]);
     }
 }

@@ -64,10 +64,9 @@ impl<W: Write> Live<W> {
     }
 
     /// A line that stays: a fault, a new leader, a warning.
-    pub fn note(&mut self, text: &str) {
+    pub fn note(&mut self, at: Nanos, text: &str) {
         self.erase();
         let clean: String = text.chars().filter(|c| !c.is_control()).collect();
-        let at = self.last.as_ref().map_or(Nanos::ZERO, |s| s.elapsed);
         let _ = writeln!(self.out, "{:>6.1} s  {clean}", at.as_secs_f64());
         if let (true, Some(state)) = (self.is_terminal, self.last.clone()) {
             self.draw(&state);
@@ -116,15 +115,18 @@ impl<W: Write> Watcher for Live<W> {
         self.update(progress);
     }
 
-    fn note(&mut self, text: &str) {
-        Live::note(self, text);
+    fn note(&mut self, at: Nanos, text: &str) {
+        Live::note(self, at, text);
     }
 }
 
 fn block(s: &Progress, width: usize) -> Vec<String> {
-    let left = s.total.saturating_sub(s.elapsed).as_secs_f64().ceil();
+    let left = match s.requests {
+        Some((ended, most)) => format!("{ended} of {most} requests"),
+        None => format!("{:.0} s left", s.total.saturating_sub(s.elapsed).as_secs_f64().ceil()),
+    };
     let mut lines = vec![
-        format!("{}  {}  {}  {left:.0} s left", s.target, bar(s, BAR.min(width / 3)), s.phase),
+        format!("{}  {}  {}  {left}", s.target, bar(s, BAR.min(width / 3)), s.phase),
         format!("  {}", figures(s)),
     ];
     if !s.faults_in_force.is_empty() {
@@ -134,7 +136,8 @@ fn block(s: &Progress, width: usize) -> Vec<String> {
 }
 
 fn bar(s: &Progress, columns: usize) -> String {
-    let share = s.elapsed.0 as f64 / s.total.0.max(1) as f64;
+    let (done, all) = s.requests.unwrap_or((s.elapsed.0, s.total.0));
+    let share = done as f64 / all.max(1) as f64;
     let full = ((share.clamp(0.0, 1.0) * columns as f64).round() as usize).min(columns);
     format!("{}{}", "━".repeat(full), "╌".repeat(columns - full))
 }
@@ -142,6 +145,7 @@ fn bar(s: &Progress, columns: usize) -> String {
 fn figures(s: &Progress) -> String {
     let in_time = match s.in_time_share {
         Some(share) => format!("{:.0} % in time", (share * 100.0).floor()),
+        None if s.offered_per_s > 0.0 || s.in_flight > 0 => "no answer".into(),
         None => "nothing due yet".into(),
     };
     let p99 = s.p99.map_or(String::new(), |p| format!(" · p99 {p}"));
@@ -160,12 +164,15 @@ fn plain_line(s: &Progress) -> String {
         true => String::new(),
         false => format!(" · in force: {}", s.faults_in_force.join(", ")),
     };
+    let of = match s.requests {
+        Some((ended, most)) => format!("{ended} of {most} requests"),
+        None => format!("of {:.0} s", s.total.as_secs_f64()),
+    };
     format!(
-        "{:>6.1} s  {} {} of {:.0} s  {}{faults}",
+        "{:>6.1} s  {} {} {of}  {}{faults}",
         s.elapsed.as_secs_f64(),
         s.target,
         s.phase,
-        s.total.as_secs_f64(),
         figures(s)
     )
 }
@@ -181,6 +188,7 @@ mod tests {
             phase: "peak".into(),
             elapsed: Nanos::from_secs(seconds),
             total: Nanos::from_secs(48),
+            requests: None,
             offered_per_s: 200.0,
             completed_per_s: 199.0,
             in_time_share: Some(0.997),
@@ -204,7 +212,7 @@ mod tests {
             for second in 0..11 {
                 live.update(&state(second));
             }
-            live.note("app-1 fell silent");
+            live.note(Nanos::from_millis(9_700), "app-1 fell silent");
             live.finish();
         });
         assert_eq!(text.lines().count(), 4, "{text}");
@@ -213,7 +221,7 @@ mod tests {
             text.lines().nth(1).unwrap(),
             "   5.0 s  horizontal peak of 48 s  199/s of 200/s · 99 % in time · p99 45.0 ms · 7 in flight · 10/11 nodes up · in force: lose-app on app-1"
         );
-        assert!(text.ends_with("  10.0 s  app-1 fell silent\n"), "{text}");
+        assert!(text.ends_with("   9.7 s  app-1 fell silent\n"), "{text}");
     }
 
     #[test]
@@ -222,7 +230,7 @@ mod tests {
             live.set_width(40);
             live.update(&state(24));
             live.update(&state(25));
-            live.note("a new\x1b[2J leader");
+            live.note(Nanos::ZERO, "a new\x1b[2J leader");
             live.finish();
         });
         let plain = text.replace("\r\x1b[2A\x1b[J", "\n");
@@ -239,5 +247,16 @@ mod tests {
         assert_eq!(lines.len(), 3);
         assert!(lines[0].contains("━━━━━━━━━━━━╌╌╌╌╌╌╌╌╌╌╌╌"), "{lines:?}");
         assert!(lines[0].ends_with("peak  24 s left"), "{lines:?}");
+    }
+
+    #[test]
+    fn no_answer_is_not_nothing_due_and_requests_are_counted_where_they_end_the_run() {
+        let silent = Progress { in_time_share: None, p99: None, ..state(2) };
+        assert!(figures(&silent).contains("no answer"), "{}", figures(&silent));
+        let idle = Progress { offered_per_s: 0.0, in_flight: 0, ..silent };
+        assert!(figures(&idle).contains("nothing due yet"), "{}", figures(&idle));
+        let counted = Progress { requests: Some((50, 200)), ..state(2) };
+        assert!(plain_line(&counted).contains("peak 50 of 200 requests"), "{counted:?}");
+        assert!(block(&counted, WIDTH)[0].contains("━━━━━━╌╌╌"), "{counted:?}");
     }
 }

@@ -8,8 +8,8 @@ use super::{HostFacts, Plan};
 use crate::base::{Nanos, random};
 use crate::fault::{Fault, FaultKind, Selector};
 use crate::profile::{ArrivalKind, CheckSpec, Profile, Request, ValueSpec};
-use crate::target::{Role, Target};
-use std::net::{SocketAddr, ToSocketAddrs};
+use crate::target::{LoadUrl, Role, Target};
+use std::net::SocketAddr;
 
 /// The schedule is always cut into so many shards.
 const SHARDS: u32 = 16;
@@ -35,6 +35,8 @@ pub enum PlanError {
     FaultTarget { profile: String, fault: String, target: String, missing: String, known: String },
     #[error("profile {profile}: `fault.{fault}.{key}`: {problem}")]
     Fault { profile: String, fault: String, key: &'static str, problem: &'static str },
+    #[error("target {url}: {problem}")]
+    Url { url: String, problem: String },
     #[error("target {url}: cannot resolve `{host}`: {cause}")]
     Resolve { url: String, host: String, cause: std::io::Error },
     #[error("target {target} has more nodes or relays than one network has room for ({room})")]
@@ -224,15 +226,14 @@ fn value(name: &str, spec: &ValueSpec) -> ValuePlan {
 
 /// Host header and address of a URL target.
 fn resolve_url(url: &str) -> Result<(String, SocketAddr), PlanError> {
-    let parsed: http::Uri = url.parse().expect("checked when the target was read");
-    let host = parsed.host().expect("checked when the target was read").to_string();
-    let port = parsed.port_u16().unwrap_or(80);
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let failed = |cause| PlanError::Resolve { url: url.into(), host: host.clone(), cause };
-    let address = (bare, port).to_socket_addrs().map_err(failed)?.next();
-    let none = || std::io::Error::other("the name has no address");
-    let authority = parsed.authority().expect("a host has an authority").to_string();
-    Ok((authority, address.ok_or_else(|| failed(none()))?))
+    let parsed =
+        LoadUrl::parse(url).map_err(|problem| PlanError::Url { url: url.into(), problem })?;
+    let address = parsed.resolve().map_err(|cause| PlanError::Resolve {
+        url: url.into(),
+        host: parsed.host.clone(),
+        cause,
+    })?;
+    Ok((parsed.authority, address))
 }
 
 fn faults(

@@ -43,6 +43,34 @@ impl LoadPlan {
     pub fn phase_at(&self, at: Nanos) -> usize {
         self.phases.iter().position(|p| at < p.end).unwrap_or(self.phases.len().saturating_sub(1))
     }
+
+    /// The same load without the credentials in its headers: what may be written down.
+    pub fn redacted(&self) -> LoadPlan {
+        let mut plan = self.clone();
+        for (name, value) in plan.requests.iter_mut().flat_map(|r| &mut r.headers) {
+            if is_secret(name) && !is_reference(value) {
+                *value = REDACTED.into();
+            }
+        }
+        plan
+    }
+}
+
+/// What stands in a record where a credential was.
+const REDACTED: &str = "redacted";
+
+/// Whether a header of this name carries a credential.
+fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let is_named = matches!(name.as_str(), "authorization" | "proxy-authorization" | "cookie");
+    let is_like_one = name.ends_with("-token") || name.ends_with("-key");
+    is_named || (is_like_one && name != "idempotency-key")
+}
+
+/// Whether a value is nothing but `${env:NAME}`.
+fn is_reference(value: &str) -> bool {
+    let name = value.strip_prefix("${env:").and_then(|rest| rest.strip_suffix('}'));
+    name.is_some_and(|n| !n.is_empty() && n.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
 }
 
 /// When requests are meant to start.
@@ -142,4 +170,28 @@ pub enum RoutePlan {
         /// Edge name → where this region dials it, nearest first.
         edges: Vec<(String, SocketAddr)>,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_reference, is_secret};
+
+    #[test]
+    fn credentials_are_known_by_the_name_of_their_header() {
+        for name in ["Authorization", "Proxy-Authorization", "COOKIE", "X-Api-Key", "x-csrf-token"]
+        {
+            assert!(is_secret(name), "{name}");
+        }
+        for name in ["Accept", "Idempotency-Key", "tokens", "keyboard"] {
+            assert!(!is_secret(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn only_a_bare_reference_is_no_credential() {
+        assert!(is_reference("${env:TOKEN}"));
+        for value in ["Bearer abc", "Bearer ${env:TOKEN}", "${env:A}b}", "${env:}", ""] {
+            assert!(!is_reference(value), "{value}");
+        }
+    }
 }

@@ -231,10 +231,11 @@ impl Profile {
         Nanos(self.phase.iter().map(|p| p.lasts.0).sum())
     }
 
-    pub(super) fn check(&self, file: &str) -> Result<(), ProfileError> {
+    /// Refuses what cannot work; `place` says where a key is written.
+    pub(super) fn check(&self, place: &dyn Fn(&str) -> String) -> Result<(), ProfileError> {
         self.check_load()
             .and_then(|()| self.check_faults())
-            .map_err(|(key, problem)| ProfileError::Impossible { file: file.into(), key, problem })
+            .map_err(|(key, problem)| ProfileError::Impossible { file: place(&key), key, problem })
     }
 
     fn check_load(&self) -> Result<(), (String, String)> {

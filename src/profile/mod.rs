@@ -13,16 +13,20 @@ pub use rate::RelativeRate;
 use crate::base::document;
 use std::path::Path;
 
+/// How a variant is written, for messages.
+const VARIANT: &str = "campaign[in_time=500ms]";
+
 /// Finds a profile by the name of a bundled one, of a file in `profiles/`, or by a path; with
 /// inline variants: `campaign[in_time=500ms]`.
 ///
 /// # Errors
 /// Unknown (lists what exists), malformed, or impossible.
 pub fn load(named: &str) -> Result<Profile, ProfileError> {
-    let (name, overrides) = document::split_variant(named).map_err(ProfileError::Variant)?;
+    let (name, overrides) =
+        document::split_variant(named, VARIANT).map_err(ProfileError::Variant)?;
     let (file, text) = bundled::find(&name)?;
     let mut profile: Profile =
-        document::read(&file, &text, &overrides).map_err(ProfileError::Document)?;
+        document::read(&file, &text, &overrides, VARIANT).map_err(ProfileError::Document)?;
     let stem = Path::new(&name)
         .file_stem()
         .map_or_else(|| name.clone(), |s| s.to_string_lossy().into_owned());
@@ -30,7 +34,7 @@ pub fn load(named: &str) -> Result<Profile, ProfileError> {
         true => stem,
         false => named.replacen(&name, &stem, 1),
     };
-    profile.check(&file)?;
+    profile.check(&|key| document::place(&file, &text, key))?;
     Ok(profile)
 }
 

@@ -4,12 +4,17 @@ use super::text::{health_text, push_wrapped};
 use crate::analysis::comparison::{PROCESS_DEATH, WorstHealth, count_text, percent, short, within};
 use crate::analysis::{FaultSummary, Level, Summary, TimeSummary};
 use crate::base::Nanos;
-use crate::objective::Met;
+use crate::objective::{Met, Verdict};
+use crate::plan::{Arrivals, LoadPlan};
+use crate::record::{Cause, Outcome, Record};
 
 /// Response ÷ service time from which the difference deserves a sentence.
 const APART: f64 = 1.2;
+/// Causes of one outcome that are named.
+const CAUSES: usize = 3;
 
-pub fn run_text(s: &Summary, report: Option<&str>) -> String {
+pub fn run_text(record: &Record, s: &Summary, report: Option<&str>) -> String {
+    let load = &record.manifest.plan.load;
     let mut out = String::new();
     let profile =
         if s.profile.is_empty() { String::new() } else { format!("profile {}, ", s.profile) };
@@ -17,8 +22,8 @@ pub fn run_text(s: &Summary, report: Option<&str>) -> String {
         "{}        {profile}seed {}, {:.1} s\n\n",
         s.target, s.seed, s.duration_s
     ));
-    push_requests(&mut out, s);
-    push_times(&mut out, s);
+    push_requests(&mut out, s, &record.causes);
+    push_times(&mut out, s, load);
     push_phases(&mut out, s);
     push_faults(&mut out, s);
     push_data(&mut out, s);
@@ -31,7 +36,7 @@ pub fn run_text(s: &Summary, report: Option<&str>) -> String {
     out
 }
 
-fn push_requests(out: &mut String, s: &Summary) {
+fn push_requests(out: &mut String, s: &Summary, causes: &[(Outcome, Cause, u64)]) {
     let l = &s.ledger;
     let in_time = crate::analysis::share(s.in_time, l.planned).map_or("–".into(), percent);
     out.push_str(&format!(
@@ -40,15 +45,18 @@ fn push_requests(out: &mut String, s: &Summary) {
         count_text(l.ok)
     ));
     let bad: Vec<String> = [
-        ("HTTP errors", l.http_error),
-        ("transport errors", l.transport_error),
-        ("timeouts", l.timeout),
-        ("unfinished", l.unfinished),
-        ("never sent", l.never_sent),
+        (Outcome::HttpError, "HTTP error", "HTTP errors", l.http_error),
+        (Outcome::TransportError, "transport error", "transport errors", l.transport_error),
+        (Outcome::Timeout, "timeout", "timeouts", l.timeout),
+        (Outcome::Unfinished, "unfinished", "unfinished", l.unfinished),
+        (Outcome::NeverSent, "never sent", "never sent", l.never_sent),
     ]
     .into_iter()
-    .filter(|(_, n)| *n > 0)
-    .map(|(what, n)| format!("{} {what}", count_text(n)))
+    .filter(|(_, _, _, n)| *n > 0)
+    .map(|(outcome, one, many, n)| {
+        let what = if n == 1 { one } else { many };
+        format!("{} {what}{}", count_text(n), causes_text(outcome, causes))
+    })
     .collect();
     if !bad.is_empty() {
         push_wrapped(out, &format!("           {}", bad.join(", ")));
@@ -59,7 +67,30 @@ fn push_requests(out: &mut String, s: &Summary) {
     ));
 }
 
-fn push_times(out: &mut String, s: &Summary) {
+/// ` (connection refused)`; several with their counts, the most frequent first. The record counts
+/// causes over the whole run, warm-up included.
+fn causes_text(outcome: Outcome, causes: &[(Outcome, Cause, u64)]) -> String {
+    let mut of: Vec<_> = causes.iter().filter(|(o, _, n)| *o == outcome && *n > 0).collect();
+    of.sort_by_key(|(_, _, n)| std::cmp::Reverse(*n));
+    match of.as_slice() {
+        [] => String::new(),
+        [(_, cause, _)] => format!(" ({cause})"),
+        several => {
+            let mut parts: Vec<String> = several
+                .iter()
+                .take(CAUSES)
+                .map(|(_, cause, n)| format!("{} {cause}", count_text(*n)))
+                .collect();
+            if several.len() > CAUSES {
+                let rest: u64 = several[CAUSES..].iter().map(|(_, _, n)| n).sum();
+                parts.push(format!("{} others", count_text(rest)));
+            }
+            format!(" ({})", parts.join(", "))
+        }
+    }
+}
+
+fn push_times(out: &mut String, s: &Summary, load: &LoadPlan) {
     let names = ["p50", "p90", "p99", "p99.9", "max"];
     let values = |t: &TimeSummary| [t.p50, t.p90, t.p99, t.p999, t.max];
     out.push_str(&format!("{:<26}", ""));
@@ -77,25 +108,56 @@ fn push_times(out: &mut String, s: &Summary) {
         }
         out.push('\n');
     }
-    if let Some(sentence) = difference(s) {
+    if let Some(sentence) = difference_of(s, load) {
         push_wrapped(out, &sentence);
+    }
+    if let Arrivals::Closed { connections, .. } = load.arrivals {
+        let what = if connections == 1 { "connection" } else { "connections" };
+        let connections = count_text(u64::from(connections));
+        push_wrapped(
+            out,
+            &format!(
+                "closed loop of {connections} {what}: waiting in front of a busy connection is \
+                 not counted"
+            ),
+        );
     }
     out.push('\n');
 }
 
 /// Why visitors waited longer than the answers took, if they did.
 pub fn difference(s: &Summary) -> Option<String> {
+    explained(s, "because the target was slow to answer others")
+}
+
+/// The same, where the load is known: a wait for brunt's own limit is not blamed on the target.
+fn difference_of(s: &Summary, load: &LoadPlan) -> Option<String> {
+    let is_open = !matches!(load.arrivals, Arrivals::Closed { .. });
+    let cap = u64::from(load.connections_max);
+    // Workers share the cap, and a connection that is being made carries nothing yet.
+    let is_at_cap = |most: u32| u64::from(most) * 20 >= cap * 19;
+    if is_open && s.generator.in_flight_max.is_some_and(is_at_cap) {
+        let most = count_text(cap);
+        return explained(
+            s,
+            &format!("because all {most} connections allowed were in use (raise -c)"),
+        );
+    }
+    difference(s)
+}
+
+fn explained(s: &Summary, why_waited: &str) -> Option<String> {
     let (name, response) = s.response_time_ns.highest()?;
     let service = s.service_time_ns.named(name)?;
     if (response.0 as f64) < service.0 as f64 * APART {
         return None;
     }
     let cause = if is_major(s.start_lag_ns.named(name), response, service) {
-        "the generator itself started them late"
+        "the generator itself started them late".to_string()
     } else if is_major(s.connection_wait_ns.named(name), response, service) {
-        "they waited for a free or new connection, because the target was slow to answer others"
+        format!("they waited for a free or new connection, {why_waited}")
     } else {
-        "requests without an answer count with the time that they waited"
+        "requests without an answer count with the time that they waited".to_string()
     };
     Some(format!("At {name}, visitors waited {response} where an answer took {service}: {cause}."))
 }
@@ -233,7 +295,15 @@ fn push_verdict(out: &mut String, s: &Summary) {
         work_off: v.work_off,
     };
     out.push('\n');
-    push_wrapped(out, &format!("{}  {}", s.verdict, health_text(&health)));
+    let health = health_text(&health);
+    let verdict = match s.verdict {
+        // A run that nothing was asked of has passed nothing.
+        Verdict::Pass if s.objectives.is_empty() => {
+            format!("VALID  no objective was asked · {health}")
+        }
+        verdict => format!("{verdict}  {health}"),
+    };
+    push_wrapped(out, &verdict);
     for reason in &s.reasons {
         push_wrapped(out, &format!("- {reason}"));
     }
@@ -250,7 +320,8 @@ mod tests {
 
     #[test]
     fn one_run_fits_one_screen() {
-        let text = run_text(&summarise(&power_off_story().build()), None);
+        let record = power_off_story().build();
+        let text = run_text(&record, &summarise(&record), None);
         assert_eq!(text, include_str!("testdata/run.txt"), "\n{text}");
         assert!(text.lines().count() <= 24);
     }
@@ -261,5 +332,43 @@ mod tests {
         let drowned = summarise(&Builder::new("garage").overloaded(6..20).build());
         let sentence = difference(&drowned).unwrap();
         assert!(sentence.contains("without an answer"), "{sentence}");
+    }
+
+    #[test]
+    fn causes_are_named_the_most_frequent_first() {
+        let refused = (Outcome::TransportError, Cause::ConnectRefused, 4_950);
+        let reset = (Outcome::TransportError, Cause::Reset, 5_000);
+        let status = (Outcome::HttpError, Cause::Status(500), 20);
+        let text = |causes: &[_]| causes_text(Outcome::TransportError, causes);
+        assert_eq!(text(&[refused, status]), " (connection refused)");
+        assert_eq!(text(&[refused, reset]), " (5,000 connection reset, 4,950 connection refused)");
+        assert_eq!(text(&[status]), "");
+    }
+
+    #[test]
+    fn nothing_asked_is_nothing_passed() {
+        let record = power_off_story().build();
+        let mut summary = summarise(&record);
+        summary.objectives.clear();
+        summary.verdict = Verdict::Pass;
+        let text = run_text(&record, &summary, None);
+        assert!(text.contains("VALID  no objective was asked"), "{text}");
+    }
+
+    #[test]
+    fn a_wait_for_ones_own_connections_is_not_blamed_on_the_target() {
+        let record = power_off_story().build();
+        let mut s = summarise(&record);
+        let ms = |n| Some(Nanos::from_millis(n));
+        s.response_time_ns.p99 = ms(900);
+        s.service_time_ns.p99 = ms(100);
+        s.connection_wait_ns.p99 = ms(800);
+        let mut load = record.manifest.plan.load.clone();
+        load.connections_max = 10;
+        s.generator.in_flight_max = Some(10);
+        let text = difference_of(&s, &load).unwrap();
+        assert!(text.contains("raise -c") && !text.contains("slow"), "{text}");
+        s.generator.in_flight_max = Some(5);
+        assert!(difference_of(&s, &load).unwrap().contains("target was slow"));
     }
 }

@@ -53,12 +53,16 @@ pub enum End {
 }
 
 impl End {
-    /// Why the record ends before the run was meant to.
-    fn cut_short(&self) -> Option<String> {
+    /// Why it was not complete, for people.
+    pub fn why(&self) -> Option<String> {
         match self {
             End::Complete => None,
-            End::Interrupted(signal) => Some(format!("the run was interrupted by signal {signal}")),
-            End::DiskFull(problem) => Some(problem.clone()),
+            End::Interrupted(2) => Some("interrupted by signal 2 (Ctrl-C)".into()),
+            End::Interrupted(15) => Some("interrupted by signal 15 (terminate)".into()),
+            End::Interrupted(signal) => Some(format!("interrupted by signal {signal}")),
+            End::DiskFull(problem) => {
+                Some(format!("the record could not be written any further: {problem}"))
+            }
         }
     }
 }
@@ -126,7 +130,7 @@ fn manifest(plan: &Plan, options: &Options, epoch: Nanos) -> Manifest {
         schema: SCHEMA,
         brunt_version: env!("CARGO_PKG_VERSION").to_string(),
         run_id: options.run_id.clone(),
-        plan: plan.clone(),
+        plan: Plan { load: plan.load.redacted(), ..plan.clone() },
         started_wall_ns: (clock::wall() + epoch.saturating_sub(clock::now())).0,
         started_monotonic_ns: epoch.0,
         workers: options.workers,
@@ -253,12 +257,14 @@ impl<'a> Conductor<'a> {
             is_over = self.generator.as_ref().is_none_or(Generator::is_finished);
             self.collect(watcher)?;
             if let Some(problem) = self.problem.take() {
-                watcher.note(&format!("the record cannot be written any further: {problem}"));
+                let text = format!("the record cannot be written any further: {problem}");
+                watcher.note(self.elapsed(), &text);
                 end = End::DiskFull(problem);
             }
             let signal = self.options.signal.load(Ordering::Relaxed);
             if signal != 0 && end == End::Complete {
-                watcher.note("stopping: healing what is in force, sealing the record");
+                let text = "stopping: healing what is in force, sealing the record";
+                watcher.note(self.elapsed(), text);
                 end = End::Interrupted(signal);
             }
             if end != End::Complete
@@ -288,7 +294,7 @@ impl<'a> Conductor<'a> {
             self.keep(written);
         }
         while let Ok(event) = self.chaos_events.try_recv() {
-            watcher.note(&sentence(&event));
+            watcher.note(Nanos(event.at_ns), &sentence(&event));
             self.event(&event);
         }
         while let Ok(event) = self.fleet_events.try_recv() {
@@ -297,7 +303,7 @@ impl<'a> Conductor<'a> {
             }
             if let Some(event) = self.fleet_event(event) {
                 if event.at_ns > 0 {
-                    watcher.note(&sentence(&event));
+                    watcher.note(Nanos(event.at_ns), &sentence(&event));
                 }
                 self.event(&event);
             }
@@ -337,7 +343,7 @@ impl<'a> Conductor<'a> {
             {
                 self.event(&phase_event(EventKind::PhaseEnded, &before.name, before.end));
             }
-            watcher.note(&format!("phase {}", phase.name));
+            watcher.note(phase.start, &format!("phase {}", phase.name));
             self.event(&phase_event(EventKind::PhaseStarted, &phase.name, phase.start));
             self.phases_told += 1;
         }
@@ -394,9 +400,7 @@ impl<'a> Conductor<'a> {
         if let Some(chaos) = self.chaos.take() {
             chaos.stop();
         }
-        if let Some(last) = self.plan.load.phases.last() {
-            self.event(&phase_event(EventKind::PhaseEnded, &last.name, last.end.min(ended)));
-        }
+        self.end_phase(ended);
         if end == End::Complete && self.fleet.is_some() && self.written.len() > 0 {
             self.check_writes(watcher);
         }
@@ -404,17 +408,15 @@ impl<'a> Conductor<'a> {
         let collected = self.collect(watcher);
         let leftovers = self.fleet.take().map(|fleet| fleet.shutdown()).unwrap_or_default();
         for what in &leftovers {
-            watcher.note(&format!("left behind: {what}"));
+            watcher.note(self.elapsed(), &format!("left behind: {what}"));
             self.note_event(format!("left behind: {what}"));
-        }
-        if let Some(why) = end.cut_short() {
-            self.recorder.cut_short(&why);
         }
         for other in host::other_brunts(&host::state_folder(), &self.options.run_id) {
             self.doubt(format!("another brunt ({other}) was running on this machine"));
         }
-        if end != End::Complete {
-            self.note_event(format!("ended early: {end:?}"));
+        if let Some(why) = end.why() {
+            self.recorder.cut_short(&why);
+            self.note_event(format!("ended early: {why}"));
         }
         self.recorder.seal(ended)?;
         collected?;
@@ -422,8 +424,18 @@ impl<'a> Conductor<'a> {
         Ok(Finished { folder: self.options.folder.clone(), end, leftovers })
     }
 
+    /// The phase that is under way ends with the load; those after it never begin.
+    fn end_phase(&mut self, ended: Nanos) {
+        let phases = &self.plan.load.phases;
+        if let Some(phase) = self.phases_told.checked_sub(1).and_then(|i| phases.get(i)) {
+            self.event(&phase_event(EventKind::PhaseEnded, &phase.name, phase.end.min(ended)));
+        }
+        self.phases_told = phases.len();
+    }
+
     fn check_writes(&mut self, watcher: &mut dyn Watcher) {
-        watcher.note(&format!("reading back {} written keys", self.written.len()));
+        let text = format!("reading back {} written keys", self.written.len());
+        watcher.note(self.elapsed(), &text);
         let signal = self.options.signal.clone();
         let stopped = move || signal.load(Ordering::Relaxed) != 0;
         let (operations, unread) = read_back(self.plan, &self.written, self.epoch, &stopped);

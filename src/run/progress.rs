@@ -11,6 +11,8 @@ pub(super) struct Tally {
     workers: u32,
     pending: BTreeMap<u32, Second>,
     shown: Second,
+    /// Over the whole run.
+    ended: u64,
     in_flight: BTreeMap<u32, u32>,
     in_force: Vec<String>,
     down: BTreeSet<String>,
@@ -32,6 +34,7 @@ impl Tally {
             workers,
             pending: BTreeMap::new(),
             shown: Second::default(),
+            ended: 0,
             in_flight: BTreeMap::new(),
             in_force: Vec::new(),
             down: BTreeSet::new(),
@@ -46,6 +49,7 @@ impl Tally {
         for cell in &snapshot.cells {
             second.planned += cell.ledger.planned;
             second.ended += cell.ledger.ended();
+            self.ended += cell.ledger.ended();
             second.ok += cell.ledger.ok;
             second.in_time += cell.in_time;
         }
@@ -84,6 +88,7 @@ impl Tally {
             },
             elapsed,
             total: load.end(),
+            requests: load.requests_max.map(|most| (self.ended, most)),
             offered_per_s: shown.planned as f64,
             completed_per_s: shown.ok as f64,
             in_time_share: (shown.ended > 0).then(|| shown.in_time as f64 / shown.ended as f64),

@@ -10,6 +10,8 @@ pub struct Progress {
     pub phase: String,
     pub elapsed: Nanos,
     pub total: Nanos,
+    /// Ended and in all, for a run that ends by its number of requests.
+    pub requests: Option<(u64, u64)>,
     /// Over the last second that was reported.
     pub offered_per_s: f64,
     pub completed_per_s: f64,
@@ -25,8 +27,8 @@ pub struct Progress {
 /// A watcher never slows the run: it is called from the conductor's own thread.
 pub trait Watcher {
     fn progress(&mut self, progress: &Progress);
-    /// Something happened: one line for people.
-    fn note(&mut self, text: &str);
+    /// Something happened, at an instant of the run: one line for people.
+    fn note(&mut self, at: Nanos, text: &str);
 }
 
 /// Watches nothing.
@@ -34,5 +36,5 @@ pub struct Silent;
 
 impl Watcher for Silent {
     fn progress(&mut self, _: &Progress) {}
-    fn note(&mut self, _: &str) {}
+    fn note(&mut self, _: Nanos, _: &str) {}
 }

@@ -3,6 +3,7 @@
 use super::setup::{Setup, StudyError, prepare};
 use super::single::{Ran, RunOptions, run_once};
 use crate::analysis::{self, Comparison};
+use crate::base::Nanos;
 use crate::gate;
 use crate::plan::{Plan, compile};
 use crate::profile::Profile;
@@ -57,7 +58,8 @@ pub fn compare(
     let folders = folders(targets, &options.folder);
     let mut runs: Vec<Ran> = Vec::new();
     for (index, (plan, folder)) in plans.iter().zip(&folders).enumerate() {
-        watcher.note(&format!("run {} of {}: {}", index + 1, plans.len(), plan.target));
+        let text = format!("run {} of {}: {}", index + 1, plans.len(), plan.target);
+        watcher.note(Nanos::ZERO, &text);
         let ran = run_once(plan, &setup, &options.run, folder, watcher)?;
         let is_complete = ran.end == End::Complete;
         runs.push(ran);

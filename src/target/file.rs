@@ -1,6 +1,7 @@
 //! A target's document: servers with their share of CPU, the nodes on them, what is public.
 
 use super::settings::{Role, Settings};
+use super::url::LoadUrl;
 use crate::base::Nanos;
 use crate::base::document::DocumentError;
 use crate::base::library::LibraryError;
@@ -128,20 +129,26 @@ pub enum TargetError {
     Url { url: String, problem: String },
 }
 
+/// A URL as a message may show it: what stands before an `@` may be a password.
+fn without_user(url: &str) -> String {
+    match (url.find("://"), url.rfind('@')) {
+        (Some(scheme), Some(at)) if scheme < at => {
+            format!("{}://...{}", &url[..scheme], &url[at..])
+        }
+        _ => url.to_string(),
+    }
+}
+
 impl Target {
     /// A target that is only an address.
     ///
     /// # Errors
     /// When it cannot be loaded by this version.
     pub fn from_url(url: &str) -> Result<Target, TargetError> {
-        let wrong = |problem: &str| TargetError::Url { url: url.into(), problem: problem.into() };
-        let parsed = url.parse::<http::Uri>().map_err(|e| wrong(&format!("not a URL: {e}")))?;
-        if parsed.scheme_str() == Some("https") {
-            return Err(wrong("https is not built yet; use http, or a plain port of the service"));
-        }
-        parsed.host().ok_or_else(|| wrong("the URL has no host"))?;
+        let parsed = LoadUrl::parse(url)
+            .map_err(|problem| TargetError::Url { url: without_user(url), problem })?;
         Ok(Target {
-            name: parsed.host().unwrap_or_default().to_string(),
+            name: parsed.host,
             about: String::new(),
             home: home(),
             url: Some(url.to_string()),
@@ -177,12 +184,15 @@ impl Target {
         }
     }
 
-    /// Refuses what cannot work, by the key that is wrong.
-    pub(super) fn check(&self, file: &str) -> Result<(), TargetError> {
+    /// Refuses what cannot work, by the key that is wrong; `place` says where it is written.
+    pub(super) fn check(&self, place: &dyn Fn(&str) -> String) -> Result<(), TargetError> {
         let wrong = |key: String, problem: String| {
-            Err(TargetError::Impossible { file: file.into(), key, problem })
+            Err(TargetError::Impossible { file: place(&key), key, problem })
         };
-        if self.url.is_some() {
+        if let Some(url) = &self.url {
+            if let Err(problem) = LoadUrl::parse(url) {
+                return wrong("url".into(), problem);
+            }
             return match self.server.is_empty() && self.public.entry.is_empty() {
                 true => Ok(()),
                 false => {

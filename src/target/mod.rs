@@ -3,15 +3,20 @@
 mod bundled;
 mod file;
 mod settings;
+mod url;
 
 pub use file::{Public, ServerGroup, Target, TargetError, TargetLink, TargetNode};
 pub use settings::{
     Algorithm, AppSettings, BalancerSettings, CacheSettings, CdnSettings, Costs, DatabaseSettings,
     Durability, Reads, Role, Settings,
 };
+pub use url::LoadUrl;
 
 use crate::base::document::{self, DocumentError};
 use std::path::Path;
+
+/// How a variant is written, for messages.
+const VARIANT: &str = "horizontal[balancer.algorithm=round-robin]";
 
 /// Finds a target by the name of a bundled one, of a file in `targets/`, by a path, or by a URL;
 /// with inline variants: `horizontal[balancer.algorithm=round-robin]`.
@@ -19,17 +24,18 @@ use std::path::Path;
 /// # Errors
 /// Unknown (lists what exists), malformed, or impossible.
 pub fn load(named: &str) -> Result<Target, TargetError> {
-    if named.starts_with("http://") || named.starts_with("https://") {
+    if named.contains("://") {
         return Target::from_url(named);
     }
-    let (name, overrides) = document::split_variant(named).map_err(TargetError::Variant)?;
+    let (name, overrides) =
+        document::split_variant(named, VARIANT).map_err(TargetError::Variant)?;
     let (file, text) = bundled::find(&name)?;
-    let mut target: Target = document::read(&file, &text, &overrides)?;
+    let mut target: Target = document::read(&file, &text, &overrides, VARIANT)?;
     target.name = match overrides.is_empty() {
         true => stem(&name),
         false => named.replacen(&name, &stem(&name), 1),
     };
-    target.check(&file)?;
+    target.check(&|key| document::place(&file, &text, key))?;
     Ok(target)
 }
 

@@ -1,5 +1,6 @@
 //! `brunt compare`
 
+use super::output;
 use crate::cli::args::CompareArgs;
 use crate::cli::{options, signals};
 use crate::study::{self, CompareOptions, Compared, LADDER, RunOptions};
@@ -24,12 +25,12 @@ pub fn run(args: &CompareArgs) -> Result<u8> {
         _ => bail!("give either targets or folders of records, not both"),
     };
     if let Some(folder) = &folder {
-        super::output::write_comparison(folder, &compared)?;
+        output::write_comparison(folder, &compared)?;
     }
     let page = folder.map(|f| f.join("report.html").display().to_string());
     match args.common.json {
-        true => println!("{}", report::compare_json(&compared.comparison, &compared.views())),
-        false => print!("{}", report::compare_text(&compared.comparison, page.as_deref())),
+        true => output::say_line(&report::compare_json(&compared.comparison, &compared.views()))?,
+        false => output::say(&report::compare_text(&compared.comparison, page.as_deref()))?,
     }
     if let Some(code) = super::code_of_end(&compared.runs) {
         return Ok(code);

@@ -1,5 +1,6 @@
 //! `brunt explain PROFILE`
 
+use super::output;
 use crate::cli::args::ExplainArgs;
 use crate::cli::exit;
 use crate::{plan, profile, study, target};
@@ -10,6 +11,6 @@ pub fn run(args: &ExplainArgs) -> Result<u8> {
     let target = target::load(&args.target)?;
     let setup = study::prepare(&[&target], Some(&profile))?;
     let plan = plan::compile(&target, &profile, args.seed, &setup.facts)?;
-    print!("{}", plan::explain(&plan));
+    output::say(&plan::explain(&plan))?;
     Ok(exit::PASS)
 }

@@ -1,5 +1,6 @@
 //! `brunt heal`
 
+use super::output::say_line;
 use crate::cli::args::HealArgs;
 use crate::cli::exit;
 use crate::host;
@@ -10,25 +11,25 @@ pub fn run(args: &HealArgs) -> Result<u8> {
     if args.dry_run {
         let stale = host::stale(&state);
         if stale.is_empty() {
-            println!("nothing was left behind");
+            say_line("nothing was left behind")?;
         }
         for run in &stale {
-            println!("run {run} was killed; `brunt heal` would undo it");
+            say_line(&format!("run {run} was killed; `brunt heal` would undo it"))?;
         }
         return Ok(exit::PASS);
     }
     let healed = host::heal(&state);
     if healed.is_empty() {
-        println!("nothing was left behind");
+        say_line("nothing was left behind")?;
     }
     let mut is_clean = true;
     for run in &healed {
-        println!("run {}", run.run);
+        say_line(&format!("run {}", run.run))?;
         for done in &run.done {
-            println!("  {done}");
+            say_line(&format!("  {done}"))?;
         }
         for left in &run.left {
-            println!("  STILL THERE: {left}");
+            say_line(&format!("  STILL THERE: {left}"))?;
             is_clean = false;
         }
     }

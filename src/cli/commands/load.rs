@@ -1,37 +1,47 @@
 //! `brunt load URL`
 
+use super::output;
 use crate::cli::args::LoadArgs;
 use crate::cli::{options, signals};
 use crate::study::{self, RunOptions};
 use crate::{gate, report};
 use anyhow::Result;
+use std::path::Path;
 
 pub fn run(args: &LoadArgs) -> Result<u8> {
     let setup = study::prepare(&[], None)?;
     let plan = options::load_plan(args, &setup.facts)?;
     // A record is written in any case; without --out it lives in a temporary folder.
-    let temporary = std::env::temp_dir().join(format!("brunt-load-{}", std::process::id()));
     let folder = match &args.out {
         Some(_) => options::record_folder(args.out.as_ref(), "", "")?,
-        None => temporary.clone(),
+        None => std::env::temp_dir().join(format!("brunt-load-{}", std::process::id())),
     };
+    let is_new = !folder.exists();
     let options = RunOptions { workers: args.threads, signal: signals::install() };
     let ran = {
         let mut watcher = super::watcher(args.quiet);
         study::run_once(&plan, &setup, &options, &folder, watcher.as_mut())
     };
     if args.out.is_none() {
-        let _ = std::fs::remove_dir_all(&temporary);
+        let _ = std::fs::remove_dir_all(&folder);
+    } else if ran.is_err() && is_new && !has_load(&folder) {
+        let _ = std::fs::remove_dir_all(&folder);
     }
     let ran = ran?;
     let page = match args.out {
-        Some(_) => Some(super::output::write_run(&ran.folder, &ran.record, &ran.summary)?),
+        Some(_) => Some(output::write_run(&ran.folder, &ran.record, &ran.summary)?),
         None => None,
     };
     match args.json {
-        true => println!("{}", report::run_json(&ran.summary)),
-        false => print!("{}", report::run_text(&ran.summary, page.as_deref())),
+        true => output::say_line(&report::run_json(&ran.summary))?,
+        false => output::say(&report::run_text(&ran.record, &ran.summary, page.as_deref()))?,
     }
     let code = gate::run_exit_code(&ran.summary, false);
     Ok(super::code_of_end(std::slice::from_ref(&ran)).unwrap_or(code))
+}
+
+/// Whether a record holds at least one second of load; then it is kept whatever went wrong.
+fn has_load(folder: &Path) -> bool {
+    let series = std::fs::read_to_string(folder.join("series.csv"));
+    series.is_ok_and(|text| text.lines().nth(1).is_some())
 }

@@ -5,7 +5,7 @@ pub mod doctor;
 pub mod explain;
 pub mod heal;
 pub mod load;
-mod output;
+pub mod output;
 pub mod report;
 pub mod run;
 pub mod serve;

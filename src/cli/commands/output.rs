@@ -1,11 +1,34 @@
-//! The reports that a command leaves in a folder.
+//! What a command prints, and the reports that it leaves in a folder.
 
 use crate::analysis::{self, Summary};
 use crate::record::Record;
 use crate::report;
 use crate::study::Compared;
 use anyhow::{Context, Result};
+use std::io::{ErrorKind, Write};
 use std::path::Path;
+
+/// stdout could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write to stdout: {0}")]
+pub struct StdoutError(std::io::Error);
+
+/// Prints on stdout. A reader who has gone away has read enough; anything else is an error.
+pub fn say(text: &str) -> Result<()> {
+    say_to(&mut std::io::stdout().lock(), text)
+}
+
+fn say_to(out: &mut impl Write, text: &str) -> Result<()> {
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(StdoutError(error).into()),
+        _ => Ok(()),
+    }
+}
+
+/// The same for one value of JSON, which has no end of line of its own.
+pub fn say_line(text: &str) -> Result<()> {
+    say(&format!("{text}\n"))
+}
 
 /// Writes a run's reports into its record; the page's path.
 pub(super) fn write_run(folder: &Path, record: &Record, summary: &Summary) -> Result<String> {
@@ -30,4 +53,29 @@ fn write(folder: &Path, name: &str, text: &str) -> Result<String> {
     let path = folder.join(name);
     std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(path.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Fails(ErrorKind);
+
+    impl Write for Fails {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_who_went_away_is_no_error_but_a_full_disk_is() {
+        assert!(say_to(&mut Fails(ErrorKind::BrokenPipe), "x").is_ok());
+        let error = say_to(&mut Fails(ErrorKind::StorageFull), "x").unwrap_err();
+        assert!(error.to_string().contains("stdout"), "{error}");
+        assert!(error.downcast_ref::<StdoutError>().is_some());
+    }
 }

@@ -1,8 +1,9 @@
 //! `brunt report RECORD`
 
+use super::output;
 use crate::cli::args::ReportArgs;
 use crate::cli::exit;
-use crate::record::Record;
+use crate::record::{Manifest, Record};
 use crate::{analysis, gate, report, study};
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
@@ -17,10 +18,10 @@ pub fn run(args: &ReportArgs) -> Result<u8> {
         bail!("{}: no record is there (a record has a manifest.json)", folder.display());
     }
     let compared = study::compare_stored(&runs)?;
-    let page = super::output::write_comparison(folder, &compared)?;
+    let page = output::write_comparison(folder, &compared)?;
     match args.json {
-        true => println!("{}", report::compare_json(&compared.comparison, &compared.views())),
-        false => print!("{}", report::compare_text(&compared.comparison, Some(&page))),
+        true => output::say_line(&report::compare_json(&compared.comparison, &compared.views()))?,
+        false => output::say(&report::compare_text(&compared.comparison, Some(&page)))?,
     }
     Ok(exit::PASS)
 }
@@ -29,10 +30,10 @@ fn one(folder: &Path, json: bool) -> Result<u8> {
     let record = Record::open(folder)?;
     let mut summary = analysis::summarise(&record);
     gate::judge(&mut summary);
-    let page = super::output::write_run(folder, &record, &summary)?;
+    let page = output::write_run(folder, &record, &summary)?;
     match json {
-        true => println!("{}", report::run_json(&summary)),
-        false => print!("{}", report::run_text(&summary, Some(&page))),
+        true => output::say_line(&report::run_json(&summary))?,
+        false => output::say(&report::run_text(&record, &summary, Some(&page)))?,
     }
     Ok(exit::PASS)
 }
@@ -41,12 +42,83 @@ fn one(folder: &Path, json: bool) -> Result<u8> {
 fn runs_inside(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = std::fs::read_dir(folder)
         .with_context(|| format!("cannot read the folder {}", folder.display()))?;
-    let mut runs: Vec<(u64, PathBuf)> = entries
-        .flatten()
-        .map(|e| e.path())
-        .filter(|p| p.join("manifest.json").exists())
-        .filter_map(|p| Some((Record::open(&p).ok()?.manifest.started_wall_ns, p)))
-        .collect();
-    runs.sort();
-    Ok(runs.into_iter().map(|(_, p)| p).collect())
+    let (mut runs, mut others) = (Vec::new(), Vec::new());
+    for entry in entries {
+        let entry =
+            entry.with_context(|| format!("cannot read the folder {}", folder.display()))?;
+        let path = entry.path();
+        if path.join("manifest.json").exists() {
+            let record = Record::open(&path)
+                .with_context(|| format!("{}: the record cannot be read", path.display()))?;
+            runs.push((record.manifest, path));
+        } else if path.is_dir() {
+            others.push(path);
+        }
+    }
+    runs.sort_by_key(|(manifest, _)| manifest.started_wall_ns);
+    if !runs.is_empty() && !is_comparison(folder) {
+        check_belong_together(folder, &runs, others.first())?;
+    }
+    Ok(runs.into_iter().map(|(_, path)| path).collect())
+}
+
+/// Whether a comparison has left its findings here.
+fn is_comparison(folder: &Path) -> bool {
+    let text = std::fs::read_to_string(folder.join("summary.json")).unwrap_or_default();
+    let summary = serde_json::from_str::<serde_json::Value>(&text).unwrap_or_default();
+    summary["kind"] == "compare"
+}
+
+/// Runs of one command have the same profile, seed and measured machine (the calibration differs
+/// from command to command), and nothing else is in their folder.
+fn check_belong_together(
+    folder: &Path,
+    runs: &[(Manifest, PathBuf)],
+    other: Option<&PathBuf>,
+) -> Result<()> {
+    let refuse = |why: String| {
+        bail!(
+            "{}: not the folder of one comparison ({why}); name a record, or give the records to \
+             `brunt compare`",
+            folder.display()
+        )
+    };
+    if let Some(other) = other {
+        return refuse(format!("{} is no record", other.display()));
+    }
+    let Some(((first, path), rest)) = runs.split_first() else { return Ok(()) };
+    let command = |m: &Manifest| (m.plan.profile.clone(), m.plan.seed, m.plan.host.clone());
+    match rest.iter().find(|(manifest, _)| command(manifest) != command(first)) {
+        Some((_, other)) => refuse(format!(
+            "{} and {} were written by different commands",
+            path.display(),
+            other.display()
+        )),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_that_cannot_be_read_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let broken = folder.path().join("broken");
+        std::fs::create_dir(&broken).unwrap();
+        std::fs::write(broken.join("manifest.json"), "{").unwrap();
+        let error = format!("{:#}", runs_inside(folder.path()).unwrap_err());
+        assert!(error.contains("broken: the record cannot be read"), "{error}");
+    }
+
+    #[test]
+    fn a_comparison_is_known_by_what_it_wrote() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(!is_comparison(folder.path()));
+        std::fs::write(folder.path().join("summary.json"), r#"{"kind": "run"}"#).unwrap();
+        assert!(!is_comparison(folder.path()));
+        std::fs::write(folder.path().join("summary.json"), r#"{"kind": "compare"}"#).unwrap();
+        assert!(is_comparison(folder.path()));
+    }
 }

@@ -1,5 +1,6 @@
 //! `brunt run TARGET`
 
+use super::output;
 use crate::cli::args::RunArgs;
 use crate::cli::{options, signals};
 use crate::study::{self, RunOptions};
@@ -20,10 +21,10 @@ pub fn run(args: &RunArgs) -> Result<u8> {
         let mut watcher = super::watcher(common.quiet);
         study::run_once(&plan, &setup, &options, &folder, watcher.as_mut())?
     };
-    let page = super::output::write_run(&ran.folder, &ran.record, &ran.summary)?;
+    let page = output::write_run(&ran.folder, &ran.record, &ran.summary)?;
     match common.json {
-        true => println!("{}", report::run_json(&ran.summary)),
-        false => print!("{}", report::run_text(&ran.summary, Some(&page))),
+        true => output::say_line(&report::run_json(&ran.summary))?,
+        false => output::say(&report::run_text(&ran.record, &ran.summary, Some(&page)))?,
     }
     let code = gate::run_exit_code(&ran.summary, false);
     Ok(super::code_of_end(std::slice::from_ref(&ran)).unwrap_or(code))

@@ -1,12 +1,14 @@
 //! `brunt up TARGET`
 
+use super::output::say;
 use crate::base::clock;
 use crate::cli::args::UpArgs;
 use crate::cli::{exit, signals};
 use crate::fleet::Fleet;
-use crate::plan::RoutePlan;
+use crate::plan::{Plan, RoutePlan};
 use crate::{plan, profile, study, target};
 use anyhow::{Result, bail};
+use std::io::Write;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -24,23 +26,33 @@ pub fn run(args: &UpArgs) -> Result<u8> {
     std::fs::create_dir_all(&work)?;
     let (events, _received) = std::sync::mpsc::channel();
     let fleet = Fleet::start(&plan, &run_id, &work, &work.join("logs"), events);
+    let mut printed = Ok(());
     if let Ok(fleet) = &fleet {
-        for node in &plan.nodes {
-            println!("{:<14} http://{:<24} admin http://{}", node.name, node.listen, node.admin);
-        }
-        for region in &plan.load.regions {
-            if let Some(RoutePlan::Fixed(entry)) = region.routes.first() {
-                println!("visitors from {}: http://{entry}/api/feed?page=1", region.name);
-            }
-        }
-        eprintln!("Ctrl-C stops it");
-        while signal.load(Ordering::Relaxed) == 0 {
+        printed = say(&addresses(&plan));
+        let _ = writeln!(std::io::stderr(), "Ctrl-C stops it");
+        while printed.is_ok() && signal.load(Ordering::Relaxed) == 0 {
             std::thread::sleep(Duration::from_millis(50));
         }
         for left in fleet.shutdown() {
-            eprintln!("left behind: {left}");
+            let _ = writeln!(std::io::stderr(), "left behind: {left}");
         }
     }
     let _ = std::fs::remove_dir_all(&work);
+    printed?;
     fleet.map(|_| exit::of_signal(signal.load(Ordering::Relaxed))).map_err(Into::into)
+}
+
+/// Every node, and where visitors come in.
+fn addresses(plan: &Plan) -> String {
+    let nodes = plan
+        .nodes
+        .iter()
+        .map(|n| format!("{:<14} http://{:<24} admin http://{}\n", n.name, n.listen, n.admin));
+    let entries = plan.load.regions.iter().filter_map(|region| match region.routes.first() {
+        Some(RoutePlan::Fixed(entry)) => {
+            Some(format!("visitors from {}: http://{entry}/api/feed?page=1\n", region.name))
+        }
+        _ => None,
+    });
+    nodes.chain(entries).collect()
 }
