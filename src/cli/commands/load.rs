@@ -22,9 +22,8 @@ pub fn run(args: &LoadArgs) -> Result<u8> {
         let mut watcher = super::watcher(args.quiet);
         study::run_once(&plan, &setup, &options, &folder, watcher.as_mut())
     };
-    if args.out.is_none() {
-        let _ = std::fs::remove_dir_all(&folder);
-    } else if ran.is_err() && is_new && !has_load(&folder) {
+    let is_useless = ran.is_err() && is_new && !has_load(&folder);
+    if args.out.is_none() || is_useless {
         let _ = std::fs::remove_dir_all(&folder);
     }
     let ran = ran?;
