@@ -184,7 +184,7 @@ fn no_answers(s: &Summary) -> Option<Doubt> {
         doubt(
             About::NoAnswers,
             Level::Invalid,
-            format!("not one answer to {} requests in the whole run", s.ledger_run.planned),
+            format!("not one answer in the whole run, {} planned", s.ledger_run.planned),
             "check the address and that the target is up",
         )
     })

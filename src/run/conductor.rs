@@ -5,6 +5,7 @@ use super::read_back::{WrittenKeys, read_back};
 use super::sampler::Sampler;
 use super::stand::FleetStand;
 use super::steady::SteadyState;
+use super::tell;
 use super::watch::Watcher;
 use crate::base::{Histogram, Nanos, clock};
 use crate::chaos::{Chaos, Permission};
@@ -13,9 +14,7 @@ use crate::generator::{self, Generator, GeneratorError};
 use crate::host;
 use crate::plan::Plan;
 use crate::probe::HiccupMeter;
-use crate::record::{
-    Event, EventKind, Manifest, NodeEventKind, NodeRow, RecordError, Recorder, SCHEMA, Snapshot,
-};
+use crate::record::{Event, EventKind, Manifest, NodeRow, RecordError, Recorder, SCHEMA, Snapshot};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -294,16 +293,16 @@ impl<'a> Conductor<'a> {
             self.keep(written);
         }
         while let Ok(event) = self.chaos_events.try_recv() {
-            watcher.note(Nanos(event.at_ns), &sentence(&event));
+            watcher.note(Nanos(event.at_ns), &tell::sentence(&event));
             self.event(&event);
         }
         while let Ok(event) = self.fleet_events.try_recv() {
             if let FleetEvent::KeeperLost { left } = event {
                 return Err(RunError::KeeperLost { left: left.join("; ") });
             }
-            if let Some(event) = self.fleet_event(event) {
+            if let Some(event) = tell::fleet_event(event, self.epoch) {
                 if event.at_ns > 0 {
-                    watcher.note(Nanos(event.at_ns), &sentence(&event));
+                    watcher.note(Nanos(event.at_ns), &tell::sentence(&event));
                 }
                 self.event(&event);
             }
@@ -341,55 +340,11 @@ impl<'a> Conductor<'a> {
             }
             if let Some(before) = self.phases_told.checked_sub(1).map(|i| &self.plan.load.phases[i])
             {
-                self.event(&phase_event(EventKind::PhaseEnded, &before.name, before.end));
+                self.event(&tell::phase_event(EventKind::PhaseEnded, &before.name, before.end));
             }
             watcher.note(phase.start, &format!("phase {}", phase.name));
-            self.event(&phase_event(EventKind::PhaseStarted, &phase.name, phase.start));
+            self.event(&tell::phase_event(EventKind::PhaseStarted, &phase.name, phase.start));
             self.phases_told += 1;
-        }
-    }
-
-    /// A fleet's event on the run's clock; what happened before it is at 0.
-    fn fleet_event(&self, event: FleetEvent) -> Option<Event> {
-        let at = |instant: Nanos| instant.saturating_sub(self.epoch).0;
-        let make = |at_ns, kind, subject, object, detail| {
-            Some(Event { at_ns, kind, subject, object, lateness_ns: None, detail })
-        };
-        let none = String::new;
-        match event {
-            FleetEvent::Started { node, at: t } => {
-                make(at(t), EventKind::NodeStarted, node, none(), none())
-            }
-            FleetEvent::Ready { node, at: t } => {
-                make(at(t), EventKind::NodeReady, node, none(), none())
-            }
-            FleetEvent::Exited { node, at: t, how, expected } => {
-                let why = if expected { "by brunt" } else { "by itself" };
-                make(at(t), EventKind::NodeExited, node, none(), format!("{how}, {why}"))
-            }
-            FleetEvent::Node { node, event } => {
-                let t = at(Nanos(event.at_ns));
-                match event.what {
-                    NodeEventKind::Ready => None,
-                    NodeEventKind::Leader { term } => {
-                        make(t, EventKind::BecameLeader, node, term.to_string(), none())
-                    }
-                    NodeEventKind::Replica { term } => {
-                        make(t, EventKind::BecameReplica, node, term.to_string(), none())
-                    }
-                    NodeEventKind::MemberUp { member, why } => {
-                        make(t, EventKind::MemberUp, node, member, why)
-                    }
-                    NodeEventKind::MemberDown { member, why } => {
-                        make(t, EventKind::MemberDown, node, member, why)
-                    }
-                    NodeEventKind::Note { text } => make(t, EventKind::Note, node, none(), text),
-                }
-            }
-            FleetEvent::Note { text } => {
-                make(at(clock::now()), EventKind::Note, "keeper".into(), none(), text)
-            }
-            FleetEvent::KeeperLost { .. } => None,
         }
     }
 
@@ -428,7 +383,11 @@ impl<'a> Conductor<'a> {
     fn end_phase(&mut self, ended: Nanos) {
         let phases = &self.plan.load.phases;
         if let Some(phase) = self.phases_told.checked_sub(1).and_then(|i| phases.get(i)) {
-            self.event(&phase_event(EventKind::PhaseEnded, &phase.name, phase.end.min(ended)));
+            self.event(&tell::phase_event(
+                EventKind::PhaseEnded,
+                &phase.name,
+                phase.end.min(ended),
+            ));
         }
         self.phases_told = phases.len();
     }
@@ -462,36 +421,5 @@ impl<'a> Conductor<'a> {
         let (subject, object) = (subject.to_string(), String::new());
         let kind = EventKind::Note;
         self.event(&Event { at_ns, kind, subject, object, lateness_ns: None, detail });
-    }
-}
-
-fn phase_event(kind: EventKind, name: &str, at: Nanos) -> Event {
-    Event {
-        at_ns: at.0,
-        kind,
-        subject: name.to_string(),
-        object: String::new(),
-        lateness_ns: None,
-        detail: String::new(),
-    }
-}
-
-/// An event for people who watch.
-fn sentence(event: &Event) -> String {
-    let Event { subject, object, detail, .. } = event;
-    match event.kind {
-        EventKind::FaultInjected => format!("fault {subject}: injected on {object}"),
-        EventKind::FaultHealed => format!("fault {subject}: healed on {object}"),
-        EventKind::FaultSkipped => format!("fault {subject}: skipped, {detail}"),
-        EventKind::HealFailed => format!("fault {subject}: NOT healed, {detail}"),
-        EventKind::NodeExited => format!("{subject} ended ({detail})"),
-        EventKind::NodeStarted => format!("{subject} started"),
-        EventKind::NodeReady => format!("{subject} is ready"),
-        EventKind::BecameLeader => format!("{subject} leads (term {object})"),
-        EventKind::BecameReplica => format!("{subject} follows"),
-        EventKind::MemberUp => format!("{subject} sees {object} again ({detail})"),
-        EventKind::MemberDown => format!("{subject} no longer uses {object} ({detail})"),
-        EventKind::PhaseStarted | EventKind::PhaseEnded => format!("phase {subject}"),
-        EventKind::GuardTripped | EventKind::Note => format!("{subject}: {detail}"),
     }
 }

@@ -9,6 +9,7 @@ mod read_back;
 mod sampler;
 mod stand;
 mod steady;
+mod tell;
 mod watch;
 
 pub use conductor::{End, Finished, Options, RunError, conduct};

@@ -226,13 +226,19 @@ fn are_regions_same(a: &Plan, b: &Plan) -> bool {
     visitors(a) == visitors(b)
 }
 
-/// Only phases that are calm in both of two targets had the same requests at the same rate.
+/// Only phases that are calm in both of two targets had the same requests at the same rate, and only
+/// targets of the same nodes do the same work: what a balancer, replicas or a cache cost and save is
+/// a finding, not a doubt.
 fn different_work(runs: &[Run<'_>], targets: &[String]) -> Option<String> {
-    let is_comparable =
-        |i: &usize| !roles(&runs[*i]).iter().any(|r| matches!(r, Role::Cache | Role::Cdn));
-    let comparable: Vec<usize> = (0..runs.len()).filter(is_comparable).collect();
-    let pairs = comparable.iter().enumerate();
-    let pairs = pairs.flat_map(|(n, a)| comparable[n + 1..].iter().map(|b| (*a, *b)));
+    let is_cached = |i: usize| roles(&runs[i]).iter().any(|r| matches!(r, Role::Cache | Role::Cdn));
+    let nodes = |i: usize| {
+        let plan = &runs[i].record.manifest.plan;
+        let mut all: Vec<Role> = plan.nodes.iter().map(|n| n.role).collect();
+        all.sort_unstable();
+        all
+    };
+    let pairs = (0..runs.len()).flat_map(|a| (a + 1..runs.len()).map(move |b| (a, b)));
+    let pairs = pairs.filter(|(a, b)| !is_cached(*a) && nodes(*a) == nodes(*b));
     let mut works: Vec<[(f64, &String); 2]> = pairs
         .filter_map(|(a, b)| {
             let calm = rows::calm_in_all(&[&runs[a], &runs[b]]);
