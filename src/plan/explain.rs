@@ -23,9 +23,9 @@ fn target(w: &mut String, plan: &Plan) {
     let cores: f64 = plan.servers.iter().map(|s| s.cores).sum();
     let _ = writeln!(
         w,
-        "\n{} servers, {cores:.2} cores in all ({} per unit, in periods of {}; {})",
+        "\n{} servers, {cores:.2} cores in all ({:.3} core per unit, in periods of {}; {})",
         plan.servers.len(),
-        cores_text(plan.host.unit_cores),
+        plan.host.unit_cores,
         plan.host.period,
         plan.host.quota_mechanism,
     );
@@ -38,10 +38,6 @@ fn target(w: &mut String, plan: &Plan) {
         "an average request costs {} of CPU uncached; by arithmetic they carry {:.0}/s",
         plan.cost_per_request, plan.expected_capacity_per_s
     );
-}
-
-fn cores_text(cores: f64) -> String {
-    format!("{cores:.3} core")
 }
 
 fn load(w: &mut String, plan: &Plan) {

@@ -117,9 +117,8 @@ pub struct RequestPlan {
 }
 
 /// What a request means to the data check. The key is the value of the first Zipf or uniform
-/// placeholder,
-/// the write's id is the value of a `write-id` placeholder, the version comes from the answer's
-/// `X-Version` header.
+/// placeholder, the write's id that of a `write-id` placeholder, the version comes from the
+/// answer's `X-Version` header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Check {
