@@ -14,6 +14,7 @@ fn schedule(c: &mut Criterion) {
         start: Nanos::ZERO,
         end: Nanos::from_secs(1 << 30),
         rate_from: 10_000.0,
+        shape: brunt::workload::Shape::Linear,
         rate_to: 20_000.0,
     };
     let curve = Arc::new(Curve::new(vec![segment]).expect("a curve"));
@@ -38,6 +39,7 @@ fn render(c: &mut Criterion) {
         body: Some(r#"{"id":"{id}"}"#.into()),
         route: 0,
         check: None,
+        expects: Vec::new(),
     };
     let names = [
         ValuePlan { name: "video".into(), kind: ValueKind::Zipf { n: 1_000_000, exponent: 1.0 } },

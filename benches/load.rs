@@ -2,46 +2,17 @@
 //! tools: `cargo bench --bench load -- 127.0.0.1:8080 closed:64 5` or `open:10000`, `poisson:10000`.
 
 use brunt::base::{Histogram, Nanos, clock};
-use brunt::plan::{Arrivals, LoadPlan, PhasePlan, RegionPlan, RequestPlan, RoutePlan};
+use brunt::plan::{Arrivals, LoadPlan, PhasePlan, RequestPlan, RoutePlan};
 use brunt::record::{Ledger, Tag};
 use std::net::SocketAddr;
 
 fn plan(address: SocketAddr, arrivals: Arrivals, rate: f64, seconds: u64) -> LoadPlan {
+    let phase = PhasePlan::level("main", Nanos::ZERO, Nanos::from_secs(seconds), rate);
+    let request = RequestPlan::get("root", &address.to_string(), "/");
     LoadPlan {
-        seed: 1,
-        arrivals,
         shards: 64,
-        phases: vec![PhasePlan {
-            name: "main".into(),
-            start: Nanos::ZERO,
-            end: Nanos::from_secs(seconds),
-            rate_from: rate,
-            rate_to: rate,
-            measured: true,
-        }],
-        requests: vec![RequestPlan {
-            name: "root".into(),
-            weight: 1.0,
-            method: "GET".into(),
-            path: "/".into(),
-            host: address.to_string(),
-            headers: Vec::new(),
-            body: None,
-            route: 0,
-            check: None,
-        }],
-        values: Vec::new(),
-        regions: vec![RegionPlan {
-            name: "home".into(),
-            weight: 1.0,
-            routes: vec![RoutePlan::Fixed(address)],
-        }],
-        timeout: Nanos::from_secs(10),
-        in_time: Nanos::from_millis(100),
         connections_max: 256,
-        waiting_max: 100_000,
-        keep_alive: true,
-        requests_max: None,
+        ..LoadPlan::new(arrivals, vec![phase], vec![request], vec![RoutePlan::Fixed(address)])
     }
 }
 
@@ -77,7 +48,8 @@ fn main() {
                 Tag::Response { .. } => 0,
                 Tag::Service { .. } => 1,
                 Tag::StartLag => 2,
-                Tag::ConnectionWait | Tag::Hiccup => 3,
+                Tag::ConnectionWait => 3,
+                Tag::PlannedGap | Tag::DueGap | Tag::Hiccup => continue,
             };
             times[at].get_or_insert_default().merge(histogram);
         }

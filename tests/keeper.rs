@@ -73,21 +73,7 @@ fn node(name: &str, server: &str) -> NodePlan {
 }
 
 fn load() -> LoadPlan {
-    LoadPlan {
-        seed: 1,
-        arrivals: Arrivals::Poisson,
-        shards: 1,
-        phases: Vec::new(),
-        requests: Vec::new(),
-        values: Vec::new(),
-        regions: Vec::new(),
-        timeout: Nanos::SECOND,
-        in_time: Nanos::SECOND,
-        connections_max: 1,
-        waiting_max: 1,
-        keep_alive: true,
-        requests_max: None,
-    }
+    LoadPlan::new(Arrivals::Poisson, Vec::new(), Vec::new(), Vec::new())
 }
 
 /// A fleet of stand-ins in a folder of its own.

@@ -362,43 +362,24 @@ fn node(name: &str, server: &str) -> NodePlan {
 }
 
 fn load() -> LoadPlan {
-    let phase = |name: &str, from: u64, to: u64, rate: f64, measured: bool| PhasePlan {
-        name: name.into(),
-        start: Nanos::from_secs(from),
-        end: Nanos::from_secs(to),
-        rate_from: rate,
-        rate_to: rate,
-        measured,
+    let phase = |name: &str, from: u64, to: u64, rate: f64, measured: bool| {
+        let (start, lasts) = (Nanos::from_secs(from), Nanos::from_secs(to - from));
+        PhasePlan { measured, ..PhasePlan::level(name, start, lasts, rate) }
     };
+    let phases = vec![
+        phase("warm-up", 0, 2, 40.0, false),
+        phase("quiet", 2, 6, 40.0, true),
+        phase("peak", 6, 10, 200.0, true),
+        phase("server lost", 10, 20, 200.0, true),
+    ];
+    let request = RequestPlan::get("feed", "brunt", "/api/feed?page={page}");
     LoadPlan {
-        seed: 1,
-        arrivals: Arrivals::Poisson,
-        shards: 16,
-        phases: vec![
-            phase("warm-up", 0, 2, 40.0, false),
-            phase("quiet", 2, 6, 40.0, true),
-            phase("peak", 6, 10, 200.0, true),
-            phase("server lost", 10, 20, 200.0, true),
-        ],
-        requests: vec![RequestPlan {
-            name: "feed".into(),
-            weight: 1.0,
-            method: "GET".into(),
-            path: "/api/feed?page={page}".into(),
-            host: "brunt".into(),
-            headers: Vec::new(),
-            body: None,
-            route: 0,
-            check: None,
-        }],
-        values: Vec::new(),
         regions: Vec::new(),
         timeout: Nanos::from_secs(2),
         in_time: Nanos::from_millis(250),
         connections_max: 256,
         waiting_max: 1024,
-        keep_alive: true,
-        requests_max: None,
+        ..LoadPlan::new(Arrivals::Poisson, phases, vec![request], Vec::new())
     }
 }
 

@@ -5,18 +5,16 @@ use crate::base::Nanos;
 use crate::base::clock;
 use crate::base::units::{parse_count, parse_duration, parse_rate};
 use crate::plan::{
-    Arrivals, HostFacts, LoadPlan, NodePlan, Peer, PhasePlan, Plan, RegionPlan, RequestPlan,
-    RoutePlan,
+    Arrivals, HostFacts, LoadPlan, NodePlan, Peer, PhasePlan, Plan, RequestPlan, RoutePlan,
 };
 use crate::target::{LoadUrl, Role, Settings, Target};
+use crate::workload::Shape;
 use anyhow::{Context, Result, anyhow, bail};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// A closed loop's connections when none are asked for.
 const CONNECTIONS: u32 = 50;
-/// An open loop's most connections when none are asked for.
-const CONNECTIONS_MAX: u32 = 4096;
 const DURATION: Nanos = Nanos::from_secs(10);
 /// A run that ends by its number of requests may last so long.
 const DURATION_MAX: Nanos = Nanos::from_secs(24 * 3600);
@@ -24,8 +22,6 @@ const DURATION_MAX: Nanos = Nanos::from_secs(24 * 3600);
 const TIME_MAX: Nanos = Nanos::from_secs(30 * 24 * 3600);
 const RATE_MAX: f64 = 10e6;
 const CONNECTIONS_LIMIT: u32 = 1_000_000;
-const WAITING_MAX: u32 = 1_000_000;
-const SHARDS: u32 = 16;
 
 /// A new folder in `reports/`, named by time, subject and profile; or the one that was asked for.
 pub fn record_folder(out: Option<&PathBuf>, subject: &str, profile: &str) -> Result<PathBuf> {
@@ -88,17 +84,21 @@ pub fn load_plan(args: &LoadArgs, facts: &HostFacts) -> Result<Plan> {
     let requests_max = args.requests.as_deref().map(requests).transpose()?;
     let (arrivals, phases) = arrivals_and_phases(args, requests_max)?;
     let request = RequestPlan {
-        name: "load".into(),
-        weight: 1.0,
         method: method(args),
-        path: url.path,
-        host: url.authority,
         headers: args.header.iter().map(|h| header(h)).collect::<Result<_>>()?,
         body: args.data.as_deref().map(body).transpose()?,
-        route: 0,
-        check: None,
+        ..RequestPlan::get("load", &url.authority, &url.path)
     };
     let route = RoutePlan::Fixed(address);
+    let mut load = LoadPlan {
+        seed: args.seed,
+        timeout,
+        in_time: timeout,
+        keep_alive: !args.no_keepalive,
+        requests_max,
+        ..LoadPlan::new(arrivals, phases, vec![request], vec![route])
+    };
+    load.connections_max = args.connections.unwrap_or(load.connections_max);
     Ok(Plan {
         target: url.host,
         profile: "load".into(),
@@ -107,24 +107,7 @@ pub fn load_plan(args: &LoadArgs, facts: &HostFacts) -> Result<Plan> {
         servers: Vec::new(),
         nodes: Vec::new(),
         links: Vec::new(),
-        load: LoadPlan {
-            seed: args.seed,
-            arrivals,
-            shards: SHARDS,
-            phases,
-            requests: vec![request],
-            values: Vec::new(),
-            regions: vec![RegionPlan { name: "here".into(), weight: 1.0, routes: vec![route] }],
-            timeout,
-            in_time: timeout,
-            connections_max: args.connections.unwrap_or(match arrivals {
-                Arrivals::Closed { connections, .. } => connections,
-                _ => CONNECTIONS_MAX,
-            }),
-            waiting_max: WAITING_MAX,
-            keep_alive: !args.no_keepalive,
-            requests_max,
-        },
+        load,
         faults: Vec::new(),
         hypothesis_in_time: 0.0,
         is_bundled: false,
@@ -264,7 +247,8 @@ impl Phases {
     fn add(&mut self, name: String, lasts: Nanos, rate_from: f64, rate_to: f64, measured: bool) {
         let start = self.all.last().map_or(Nanos::ZERO, |p| p.end);
         let end = start + lasts;
-        self.all.push(PhasePlan { name, start, end, rate_from, rate_to, measured });
+        let shape = Shape::Linear;
+        self.all.push(PhasePlan { name, start, end, rate_from, rate_to, shape, measured });
     }
 }
 

@@ -93,6 +93,9 @@ fn value(kind: &ValueKind) -> Value {
         ValueKind::Uniform { n } => Value::Uniform(*n),
         ValueKind::Choice { of } => Value::Choice(of.clone()),
         ValueKind::WriteId => Value::WriteId,
+        ValueKind::Sequence { .. } | ValueKind::Uuid | ValueKind::Column { .. } => {
+            unreachable!("no profile makes these yet")
+        }
     }
 }
 
@@ -115,7 +118,13 @@ pub(super) fn agendas(plan: &LoadPlan, workers: u32) -> Result<Vec<Agenda>, Gene
     let segments = plan
         .phases
         .iter()
-        .map(|p| Segment { start: p.start, end: p.end, rate_from: p.rate_from, rate_to: p.rate_to })
+        .map(|p| Segment {
+            start: p.start,
+            end: p.end,
+            rate_from: p.rate_from,
+            rate_to: p.rate_to,
+            shape: p.shape,
+        })
         .collect();
     let curve = Arc::new(Curve::new(segments).map_err(|e| GeneratorError::Plan(e.to_string()))?);
     let limits = plan.requests_max.map(|max| quotas(&curve, spacing, plan.seed, plan.shards, max));

@@ -34,9 +34,9 @@ impl Tally {
         Tally {
             n_requests,
             cells: Vec::with_capacity(4 * n_requests),
-            positions: vec![0; 2 + 2 * n_phases * n_requests],
+            positions: vec![0; 4 + 2 * n_phases * n_requests],
             histograms: Vec::new(),
-            spare: (0..2 + 2 * n_requests).map(|_| Histogram::new()).collect(),
+            spare: (0..4 + 2 * n_requests).map(|_| Histogram::new()).collect(),
             causes: Vec::new(),
             operations: Vec::new(),
             operations_lost: 0,
@@ -81,11 +81,13 @@ impl Tally {
 
     fn slot(&self, tag: &Tag) -> usize {
         let of = |phase: u16, request: u16| {
-            2 + 2 * (phase as usize * self.n_requests + request as usize)
+            4 + 2 * (phase as usize * self.n_requests + request as usize)
         };
         match *tag {
             Tag::StartLag => 0,
             Tag::ConnectionWait => 1,
+            Tag::PlannedGap => 2,
+            Tag::DueGap => 3,
             Tag::Response { request, phase } => of(phase, request),
             Tag::Service { request, phase } => of(phase, request) + 1,
             Tag::Hiccup => unreachable!("the probe records hiccups, not a worker"),

@@ -277,6 +277,7 @@ mod tests {
             body: body.map(Into::into),
             route: 0,
             check: None,
+            expects: Vec::new(),
         }
     }
 

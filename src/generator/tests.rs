@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::base::{Histogram, clock};
-use crate::plan::{Check, PhasePlan, RegionPlan, RequestPlan, RoutePlan, ValueKind, ValuePlan};
+use crate::plan::{Check, PhasePlan, RequestPlan, RoutePlan, ValueKind, ValuePlan};
 use crate::record::{Cause, Ledger, OperationKind, Outcome, Tag};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -50,41 +50,15 @@ fn answer(
 }
 
 fn plan(address: SocketAddr, arrivals: Arrivals, rate: f64, millis: u64) -> LoadPlan {
+    let phase = PhasePlan::level("main", Nanos::ZERO, Nanos::from_millis(millis), rate);
+    let request = RequestPlan::get("root", "test", "/");
     LoadPlan {
-        seed: 1,
-        arrivals,
         shards: 8,
-        phases: vec![PhasePlan {
-            name: "main".into(),
-            start: Nanos::ZERO,
-            end: Nanos::from_millis(millis),
-            rate_from: rate,
-            rate_to: rate,
-            measured: true,
-        }],
-        requests: vec![RequestPlan {
-            name: "root".into(),
-            weight: 1.0,
-            method: "GET".into(),
-            path: "/".into(),
-            host: "test".into(),
-            headers: Vec::new(),
-            body: None,
-            route: 0,
-            check: None,
-        }],
-        values: Vec::new(),
-        regions: vec![RegionPlan {
-            name: "home".into(),
-            weight: 1.0,
-            routes: vec![RoutePlan::Fixed(address)],
-        }],
         timeout: Nanos::from_millis(400),
         in_time: Nanos::from_millis(100),
         connections_max: 64,
         waiting_max: 10_000,
-        keep_alive: true,
-        requests_max: None,
+        ..LoadPlan::new(arrivals, vec![phase], vec![request], vec![RoutePlan::Fixed(address)])
     }
 }
 
@@ -121,6 +95,7 @@ impl Seen {
                 Tag::Service { .. } => self.service.merge(histogram),
                 Tag::StartLag => self.start_lag.merge(histogram),
                 Tag::ConnectionWait => self.connection_wait.merge(histogram),
+                Tag::PlannedGap | Tag::DueGap => {}
                 Tag::Hiccup => unreachable!(),
             }
         }

@@ -4,11 +4,12 @@ use super::load::{
     Arrivals, Check, LoadPlan, PhasePlan, RegionPlan, RequestPlan, RoutePlan, ValueKind, ValuePlan,
 };
 use super::topology::{self, Topology};
-use super::{HostFacts, Plan};
+use super::{HostFacts, Plan, TransportPlan};
 use crate::base::{Nanos, random};
 use crate::fault::{Fault, FaultKind, Selector};
 use crate::profile::{ArrivalKind, CheckSpec, Profile, Request, ValueSpec};
 use crate::target::{LoadUrl, Role, Target};
+use crate::workload::Shape;
 use std::net::SocketAddr;
 
 /// The schedule is always cut into so many shards.
@@ -144,6 +145,7 @@ fn load(
             .map(|r| request(r, &host_header, usize::from(r.edge && has_edges)))
             .collect(),
         values: profile.value.iter().map(|(name, spec)| value(name, spec)).collect(),
+        feeders: Vec::new(),
         regions: regions
             .iter()
             .map(|(name, weight)| RegionPlan {
@@ -161,6 +163,7 @@ fn load(
         waiting_max: WAITING_MAX,
         keep_alive: true,
         requests_max: None,
+        transport: TransportPlan::default(),
     })
 }
 
@@ -190,6 +193,7 @@ fn phases(
             end,
             rate_from: resolve(phase.from.unwrap_or(phase.rate))?,
             rate_to: resolve(phase.rate)?,
+            shape: Shape::Linear,
             measured: phase.measured,
         });
         start = end;
@@ -211,6 +215,7 @@ fn request(request: &Request, host: &str, route: usize) -> RequestPlan {
             CheckSpec::Read => Check::Read,
             CheckSpec::Write => Check::Write,
         }),
+        expects: Vec::new(),
     }
 }
 

@@ -1,6 +1,8 @@
 //! What the generator is told: a complete, pure description of the load.
 
+use super::transport::TransportPlan;
 use crate::base::Nanos;
+use crate::workload::Shape;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
@@ -17,6 +19,9 @@ pub struct LoadPlan {
     pub requests: Vec<RequestPlan>,
     /// Named value generators for the placeholders of request templates.
     pub values: Vec<ValuePlan>,
+    /// Tables that [`ValueKind::Column`] draws from.
+    #[serde(default)]
+    pub feeders: Vec<FeederPlan>,
     pub regions: Vec<RegionPlan>,
     /// From `due`; then the request is a timeout.
     pub timeout: Nanos,
@@ -31,9 +36,43 @@ pub struct LoadPlan {
     pub keep_alive: bool,
     /// Ends the load after this many requests, when earlier than the phases.
     pub requests_max: Option<u64>,
+    /// How connections are made and what is spoken on them.
+    #[serde(default)]
+    pub transport: TransportPlan,
 }
 
 impl LoadPlan {
+    /// A load with what most loads have: one region without distance, ten seconds of patience,
+    /// keep-alive over plain HTTP/1.1.
+    pub fn new(
+        arrivals: Arrivals,
+        phases: Vec<PhasePlan>,
+        requests: Vec<RequestPlan>,
+        routes: Vec<RoutePlan>,
+    ) -> LoadPlan {
+        let timeout = Nanos::from_secs(10);
+        LoadPlan {
+            seed: 1,
+            arrivals,
+            shards: 16,
+            phases,
+            requests,
+            values: Vec::new(),
+            feeders: Vec::new(),
+            regions: vec![RegionPlan { name: "here".into(), weight: 1.0, routes }],
+            timeout,
+            in_time: timeout,
+            connections_max: match arrivals {
+                Arrivals::Closed { connections, .. } => connections,
+                Arrivals::Poisson | Arrivals::Constant => 4096,
+            },
+            waiting_max: 1_000_000,
+            keep_alive: true,
+            requests_max: None,
+            transport: TransportPlan::default(),
+        }
+    }
+
     /// When the last phase ends, since the start of the run.
     pub fn end(&self) -> Nanos {
         self.phases.last().map_or(Nanos::ZERO, |p| p.end)
@@ -51,6 +90,12 @@ impl LoadPlan {
             if is_secret(name) && !is_reference(value) {
                 *value = REDACTED.into();
             }
+        }
+        for feeder in &mut plan.feeders {
+            feeder.rows.clear();
+        }
+        if let Some(tls) = &mut plan.transport.tls {
+            tls.client_key = None;
         }
         plan
     }
@@ -91,10 +136,28 @@ pub struct PhasePlan {
     pub name: String,
     pub start: Nanos,
     pub end: Nanos,
-    /// Requests per second at its start and end, linear between. Unused in a closed loop.
+    /// Requests per second; what they mean is the shape's matter: at the start and at the end of a
+    /// linear one. Unused in a closed loop.
     pub rate_from: f64,
     pub rate_to: f64,
+    #[serde(default)]
+    pub shape: Shape,
     pub measured: bool,
+}
+
+impl PhasePlan {
+    /// A measured phase of one rate, from `start`.
+    pub fn level(name: &str, start: Nanos, lasts: Nanos, rate: f64) -> PhasePlan {
+        PhasePlan {
+            name: name.into(),
+            start,
+            end: start + lasts,
+            rate_from: rate,
+            rate_to: rate,
+            shape: Shape::Linear,
+            measured: true,
+        }
+    }
 }
 
 /// One kind of request in the mix.
@@ -114,6 +177,39 @@ pub struct RequestPlan {
     pub route: usize,
     /// Whether its operations are kept for the data check.
     pub check: Option<Check>,
+    /// What an answer must be to be ok; without any, a status of 200–399.
+    #[serde(default)]
+    pub expects: Vec<Expect>,
+}
+
+impl RequestPlan {
+    /// `GET path` of the first route.
+    pub fn get(name: &str, host: &str, path: &str) -> RequestPlan {
+        RequestPlan {
+            name: name.into(),
+            weight: 1.0,
+            method: "GET".into(),
+            path: path.into(),
+            host: host.into(),
+            headers: Vec::new(),
+            body: None,
+            route: 0,
+            check: None,
+            expects: Vec::new(),
+        }
+    }
+}
+
+/// What must hold of an answer. One that does not is an HTTP error with the cause `check failed`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Expect {
+    /// One of these; then a status outside 200–399 may be ok too.
+    Status { of: Vec<u16> },
+    /// The body has this text in it.
+    BodyContains { text: String },
+    /// The body is JSON, has a value at this pointer (RFC 6901), and the value is this one if any.
+    Json { pointer: String, equals: Option<serde_json::Value> },
 }
 
 /// What a request means to the data check. The key is the value of the first Zipf or uniform
@@ -146,6 +242,35 @@ pub enum ValueKind {
     Choice { of: Vec<String> },
     /// A 64-bit id, unique in the run, 16 hexadecimal digits.
     WriteId,
+    /// `from`, `from + 1`, …: each number once in the run, in the order of a shard's own requests.
+    Sequence { from: u64 },
+    /// A random UUID (RFC 9562, version 4), from the seed.
+    Uuid,
+    /// A column of a feeder; all columns that a request uses come from the same row.
+    Column { feeder: usize, column: usize },
+}
+
+/// A table of values, from a CSV file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FeederPlan {
+    pub name: String,
+    pub columns: Vec<String>,
+    /// Not in a record: it may be large, and may hold credentials.
+    pub rows: Vec<Vec<String>>,
+    /// How many rows there are, and a hash of them, for the record.
+    pub n_rows: u64,
+    pub hash: String,
+    pub order: FeederOrder,
+}
+
+/// Which row a request gets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FeederOrder {
+    #[default]
+    Random,
+    /// Each row once before any comes again.
+    Sequential,
 }
 
 /// Where visitors come from, and how they reach each route.

@@ -6,13 +6,16 @@ mod explain;
 mod load;
 mod node;
 mod topology;
+mod transport;
 
 pub use compile::{PlanError, compile, cost_per_request};
 pub use explain::explain;
 pub use load::{
-    Arrivals, Check, LoadPlan, PhasePlan, RegionPlan, RequestPlan, RoutePlan, ValueKind, ValuePlan,
+    Arrivals, Check, Expect, FeederOrder, FeederPlan, LoadPlan, PhasePlan, RegionPlan, RequestPlan,
+    RoutePlan, ValueKind, ValuePlan,
 };
 pub use node::{LinkPlan, NodePlan, Peer};
+pub use transport::{Http2Plan, Protocol, TlsPlan, TransportPlan};
 
 use crate::base::Nanos;
 use crate::fault::Fault;

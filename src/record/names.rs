@@ -27,13 +27,16 @@ pub(super) fn tag_name(tag: &Tag, load: &LoadPlan) -> String {
         Tag::Service { request, phase } => of("service", request, phase),
         Tag::ConnectionWait => "connection_wait".into(),
         Tag::StartLag => "start_lag".into(),
+        Tag::PlannedGap => "planned_gap".into(),
+        Tag::DueGap => "due_gap".into(),
         Tag::Hiccup => "hiccup".into(),
     }
 }
 
 /// Every tag that a plan can have, by its name.
 pub(super) fn tags(load: &LoadPlan) -> BTreeMap<String, Tag> {
-    let mut all = vec![Tag::ConnectionWait, Tag::StartLag, Tag::Hiccup];
+    let mut all =
+        vec![Tag::ConnectionWait, Tag::StartLag, Tag::PlannedGap, Tag::DueGap, Tag::Hiccup];
     for request in 0..load.requests.len() as u16 {
         for phase in 0..load.phases.len() as u16 {
             all.push(Tag::Response { request, phase });

@@ -155,6 +155,10 @@ pub enum Tag {
     },
     ConnectionWait,
     StartLag,
+    /// Gaps between the intended starts of a worker's requests, and between the instants at which
+    /// it noticed that they were due: the arrivals as planned and as achieved. Open loops only.
+    PlannedGap,
+    DueGap,
     Hiccup,
 }
 
@@ -221,6 +225,8 @@ pub struct Snapshot {
     pub in_flight_max: u32,
     /// CPU time of the worker since its start.
     pub cpu: Nanos,
+    /// Proportional set size of the worker's own process, bytes; 0 for a thread of brunt.
+    pub memory: u64,
     /// The worker has ended; nothing follows.
     pub is_last: bool,
 }

@@ -2,48 +2,16 @@
 
 use super::*;
 use crate::base::{Histogram, Nanos};
-use crate::plan::{
-    Arrivals, HostFacts, LoadPlan, PhasePlan, Plan, RegionPlan, RequestPlan, RoutePlan,
-};
+use crate::plan::{Arrivals, HostFacts, LoadPlan, PhasePlan, Plan, RequestPlan, RoutePlan};
 use std::path::Path;
 
 fn load() -> LoadPlan {
-    let request = |name: &str| RequestPlan {
-        name: name.into(),
-        weight: 1.0,
-        method: "GET".into(),
-        path: "/".into(),
-        host: "test".into(),
-        headers: Vec::new(),
-        body: None,
-        route: 0,
-        check: None,
-    };
+    let phase = PhasePlan::level("peak, late", Nanos::ZERO, Nanos::from_secs(4), 10.0);
+    let requests = ["feed", "video"].map(|name| RequestPlan::get(name, "test", "/")).to_vec();
+    let route = RoutePlan::Fixed("127.0.0.1:1".parse().unwrap());
     LoadPlan {
-        seed: 1,
-        arrivals: Arrivals::Poisson,
-        shards: 2,
-        phases: vec![PhasePlan {
-            name: "peak, late".into(),
-            start: Nanos::ZERO,
-            end: Nanos::from_secs(4),
-            rate_from: 10.0,
-            rate_to: 10.0,
-            measured: true,
-        }],
-        requests: vec![request("feed"), request("video")],
-        values: Vec::new(),
-        regions: vec![RegionPlan {
-            name: "home".into(),
-            weight: 1.0,
-            routes: vec![RoutePlan::Fixed("127.0.0.1:1".parse().unwrap())],
-        }],
-        timeout: Nanos::SECOND,
         in_time: Nanos::from_millis(100),
-        connections_max: 1,
-        waiting_max: 1,
-        keep_alive: true,
-        requests_max: None,
+        ..LoadPlan::new(Arrivals::Poisson, vec![phase], requests, vec![route])
     }
 }
 

@@ -123,6 +123,7 @@ mod tests {
             end: Nanos::from_secs(5),
             rate_from: 20.0,
             rate_to: 200.0,
+            shape: crate::workload::Shape::Linear,
         };
         let curve = Arc::new(Curve::new(vec![segment]).unwrap());
         let mut all = Vec::new();

@@ -6,6 +6,7 @@
 //! form of the quadratic's root that does not cancel. Each segment is anchored at its own start.
 //! Nothing is ever planned again: a late generator sends late.
 
+use super::shape::Shape;
 use crate::base::Nanos;
 use crate::base::random::{self, Stream};
 use rand_xoshiro::rand_core::Rng;
@@ -21,6 +22,7 @@ pub struct Segment {
     /// Arrivals per second at the start and at the end.
     pub rate_from: f64,
     pub rate_to: f64,
+    pub shape: Shape,
 }
 
 /// How arrivals are spread along the integral of the rate.
@@ -206,7 +208,8 @@ mod tests {
 
     fn ramp(seconds: u64, from: f64, to: f64) -> Arc<Curve> {
         let end = Nanos::from_secs(seconds);
-        let one = Segment { start: Nanos::ZERO, end, rate_from: from, rate_to: to };
+        let one =
+            Segment { start: Nanos::ZERO, end, rate_from: from, rate_to: to, shape: Shape::Linear };
         Arc::new(Curve::new(vec![one]).unwrap())
     }
 
@@ -247,6 +250,7 @@ mod tests {
                 end: at(e),
                 rate_from,
                 rate_to,
+                shape: Shape::Linear,
             })
             .to_vec();
         let curve = Arc::new(Curve::new(segments).unwrap());
@@ -314,6 +318,7 @@ mod tests {
             end: Nanos(end),
             rate_from,
             rate_to: 1.0,
+            shape: Shape::Linear,
         };
         assert!(Curve::new(vec![s(5, 4, 1.0)]).is_err());
         assert!(Curve::new(vec![s(0, 4, 1.0), s(3, 5, 1.0)]).is_err());

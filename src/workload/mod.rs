@@ -6,6 +6,7 @@ mod agenda;
 mod curve;
 mod draws;
 mod mix;
+mod shape;
 mod values;
 mod zipf;
 
@@ -13,5 +14,6 @@ pub use agenda::{Agenda, Due};
 pub use curve::{Curve, CurveError, Segment, ShardStarts, Spacing, quotas};
 pub use draws::Draws;
 pub use mix::Mix;
+pub use shape::Shape;
 pub use values::{Value, Values};
 pub use zipf::Zipf;
