@@ -1,6 +1,7 @@
 //! brunt: load testing and chaos benchmarking, judged by measurement.
 
 pub mod analysis;
+pub mod audience;
 pub mod base;
 pub mod chaos;
 pub mod cli;

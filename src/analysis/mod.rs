@@ -1,10 +1,12 @@
 //! Floor 6: what a record says. Pure functions from records to values: summaries, recovery from
 //! faults, the data check, validity and comparisons. Judges nothing and prints nothing.
 
+pub mod capacity;
 pub mod comparison;
 mod data;
 mod load;
 mod recovery;
+pub mod stats;
 mod summarise;
 mod summary;
 #[cfg(test)]
