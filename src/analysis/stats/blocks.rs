@@ -102,6 +102,29 @@ pub fn stationary_resample(n: usize, mean_length: f64, chance: &mut Stream, into
     }
 }
 
+/// The variance of a series' sum over all stationary resamples, without drawing any.
+///
+/// n (R(0) + 2 Σ b(i) R(i)), b(i) = (1 − i/n)(1 − 1/L)^i + (i/n)(1 − 1/L)^(n−i), R the
+/// autocovariances with divisor n (Politis and Romano, 1994, lemma 1).
+pub fn stationary_variance(series: &[f64], mean_length: f64) -> f64 {
+    let n = series.len();
+    if n < 2 {
+        return 0.0;
+    }
+    let stay = 1.0 - 1.0 / mean_length.max(1.0);
+    let weight = |lag: usize| {
+        let share = lag as f64 / n as f64;
+        (1.0 - share) * stay.powi(lag as i32) + share * stay.powi((n - lag) as i32)
+    };
+    let lags: Vec<usize> = (1..n).filter(|lag| weight(*lag) > 1e-9).collect();
+    let m = mean(series);
+    let products = |lag: usize| -> f64 {
+        series[lag..].iter().zip(series).map(|(a, b)| (a - m) * (b - m)).sum()
+    };
+    let around: f64 = lags.iter().map(|lag| 2.0 * weight(*lag) * products(*lag)).sum();
+    (products(0) + around).max(0.0)
+}
+
 /// A uniform index below `n`; the bias of the multiplication is n/2^64.
 pub(crate) fn below(chance: &mut Stream, n: usize) -> usize {
     ((u128::from(chance.next_u64()) * n as u128) >> 64) as usize
@@ -139,6 +162,23 @@ mod tests {
         assert_eq!(block_length(&[]), one);
         assert_eq!(block_length(&[1.0, 2.0]), one);
         assert_eq!(block_length(&[3.0; 100]), one);
+    }
+
+    #[test]
+    fn the_variance_is_that_of_many_resamples() {
+        for (phi, length) in [(0.0, 1.0), (0.7, 12.0), (0.7, 60.0)] {
+            let series = draws::ar1(&mut stream(3, "variance", 0), phi, 200);
+            let mut chance = stream(4, "variance", 0);
+            let mut indices = Vec::new();
+            let mut sums = Vec::new();
+            for _ in 0..4000 {
+                stationary_resample(200, length, &mut chance, &mut indices);
+                sums.push(indices.iter().map(|i| series[*i]).sum::<f64>());
+            }
+            let drawn = super::super::describe::deviation(&sums).powi(2);
+            let seen = stationary_variance(&series, length);
+            assert!((seen / drawn - 1.0).abs() < 0.08, "phi {phi} length {length}: {seen} {drawn}");
+        }
     }
 
     #[test]

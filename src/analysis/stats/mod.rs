@@ -27,7 +27,7 @@ mod coverage;
 #[cfg(test)]
 pub(crate) mod draws;
 
-pub use blocks::{BlockLength, block_length, stationary_resample};
+pub use blocks::{BlockLength, block_length, stationary_resample, stationary_variance};
 pub use change::{ChangePoint, ChangeRule, change_points, newest_limit};
 pub use exceedance::{Block, Share, ShareRule, ShareVerdict, judge_share};
 pub use holm::holm;

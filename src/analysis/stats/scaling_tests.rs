@@ -100,11 +100,14 @@ fn intervals_use_n_minus_three() {
 fn a_negative_beta_is_no_peak() {
     let free = best(&RAYTRACER, [true; 3]);
     close(free.at[2], -2.011e-4, 1e-3);
+    // The published fit (.0578796, 21.8651) stopped a little above this minimum.
     let fit = fit_usl(&RAYTRACER).unwrap();
-    close(fit.alpha.value, 0.0578796, 1e-4);
-    close(fit.gamma.value, 21.8651, 1e-4);
+    close(fit.alpha.value, 0.0578796, 2e-3);
+    close(fit.gamma.value, 21.8651, 1e-3);
     close(fit.sigma, 9.3364, 1e-4);
-    close(fit.ceiling().unwrap(), 377.77, 1e-4);
+    close(fit.ceiling().unwrap(), 377.77, 2e-3);
+    let published = |(n, x): &(f64, f64)| (x - usl(*n, &[21.8651, 0.0578796, 0.0]).0).powi(2);
+    assert!(fit.squares <= RAYTRACER.iter().map(published).sum());
     assert!(fit.beta_at_bound && fit.beta.value == 0.0 && fit.beta.error.is_none());
     assert_eq!(fit.peak(), None);
     assert_eq!(choose(&RAYTRACER).unwrap().model, Model::Amdahl);
