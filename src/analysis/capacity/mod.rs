@@ -1,1 +1,23 @@
-//! x
+//! The highest rate that still meets the objectives: which trial comes next, and what all trials
+//! together say. Pure functions of the trials so far; who runs them is another module.
+//!
+//! Doubling until it fails, bisection in the logarithm of the rate, confirmation from below, then
+//! an overload to see whether the target comes back (methods §3.1). Two deviations from there, with
+//! reasons: a trial that does not decide is repeated twice as long and then *leans* to the side its
+//! share is on, because calling it a failure gathers all trials below the boundary and biases the
+//! fit; and the answer is the fit of all trials, while the confirmed rate, which is lower by
+//! design, is told beside it.
+//!
+//! Not detected: a capacity that changes during the search (the trials are pooled), and objectives
+//! that fail at low rates and hold at high ones.
+
+mod estimate;
+mod progress;
+mod search;
+#[cfg(test)]
+mod simulated;
+mod trial;
+
+pub use estimate::{Capacity, estimate};
+pub use search::{Outcome, Recovery, Search, Step, next};
+pub use trial::{Flaw, Purpose, Reading, Trial};

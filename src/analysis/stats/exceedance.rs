@@ -100,21 +100,36 @@ pub fn judge_share(blocks: &[Block], rule: ShareRule) -> Share {
 /// and not for a test, and at least 2·n^(1/3); a variance from few blocks is widened by (t/z)²;
 /// and since bursts grow with the share, φ − 1 is scaled up from the share seen to the allowed one.
 fn design_effect(blocks: &[Block], rule: &ShareRule) -> f64 {
+    let Some(seen) = burstiness(blocks) else { return 1.0 };
+    let free = (blocks.len() as f64 / (2.5 * seen.block_length) - 1.0).max(1.0);
+    let widening = t_quantile(1.0 - rule.alpha, free) / normal_quantile(1.0 - rule.alpha);
+    let widened = seen.design_effect * widening.powi(2);
+    1.0 + (widened - 1.0).max(0.0) * (rule.allowed / seen.share).max(1.0)
+}
+
+/// How violations cluster, as seen, without allowance for how uncertain that is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Burstiness {
+    pub share: f64,
+    pub design_effect: f64,
+    /// Seconds of one block.
+    pub block_length: f64,
+}
+
+/// `None` when there is nothing to see: no violation, nothing but violations, or one second.
+pub fn burstiness(blocks: &[Block]) -> Option<Burstiness> {
     let arrivals: f64 = blocks.iter().map(|b| b.arrivals as f64).sum();
     let share = blocks.iter().map(|b| b.violations as f64).sum::<f64>() / arrivals;
     let independent = share * (1.0 - share) * arrivals;
     if independent.is_nan() || independent <= 0.0 || blocks.len() < 2 {
-        return 1.0;
+        return None;
     }
     let residuals: Vec<f64> =
         blocks.iter().map(|b| b.violations as f64 - share * b.arrivals as f64).collect();
     let count = blocks.len() as f64;
     let length = (2.0 * block_length(&residuals).stationary).max(2.0 * count.cbrt());
     let variance = stationary_variance(&residuals, length) * count / (count - 1.0);
-    let free = (count / (2.5 * length) - 1.0).max(1.0);
-    let widening = t_quantile(1.0 - rule.alpha, free) / normal_quantile(1.0 - rule.alpha);
-    let seen = variance / independent * widening.powi(2);
-    1.0 + (seen - 1.0).max(0.0) * (rule.allowed / share).max(1.0)
+    Some(Burstiness { share, design_effect: variance / independent, block_length: length })
 }
 
 /// The smallest number of arrivals at which this share would decide, by doubling and halving.

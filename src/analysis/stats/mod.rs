@@ -29,7 +29,7 @@ pub(crate) mod draws;
 
 pub use blocks::{BlockLength, block_length, stationary_resample, stationary_variance};
 pub use change::{ChangePoint, ChangeRule, change_points, newest_limit};
-pub use exceedance::{Block, Share, ShareRule, ShareVerdict, judge_share};
+pub use exceedance::{Block, Burstiness, Share, ShareRule, ShareVerdict, burstiness, judge_share};
 pub use holm::holm;
 pub use isotonic::{Fit, isotonic};
 pub use order::{RankInterval, Tail, harrell_davis, rank_interval};
