@@ -157,3 +157,7 @@ pub fn next(search: &Search, history: &[Trial]) -> Step {
     }
     progress.step(history.len())
 }
+
+#[cfg(test)]
+#[path = "search_tests.rs"]
+mod tests;
