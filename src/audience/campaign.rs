@@ -187,7 +187,7 @@ impl Audience {
                 say("share of those in the first minute", first_minute, "a choice: 0.6"),
             ]),
             Timing::Drop { within_s } => {
-                all.push(say("seconds in which all come", within_s, "given"))
+                all.push(say("seconds in which all come", within_s, "given"));
             }
         }
         all.extend([

@@ -28,9 +28,9 @@ fn true_capacity() -> f64 {
     for _ in 0..60 {
         let rho = 0.5 * (low + high);
         if wait_cdf(rho, LIMIT_S / SERVICE_S - 1.0) > 1.0 - ALLOWED {
-            low = rho
+            low = rho;
         } else {
-            high = rho
+            high = rho;
         }
     }
     low / SERVICE_S

@@ -26,6 +26,8 @@ pub mod warmup;
 mod coverage;
 #[cfg(test)]
 pub(crate) mod draws;
+#[cfg(test)]
+mod histogram_vectors;
 
 pub use blocks::{BlockLength, block_length, stationary_resample, stationary_variance};
 pub use change::{ChangePoint, ChangeRule, change_points, newest_limit};

@@ -26,11 +26,20 @@ pub fn sign_flip(differences: &[f64], seed: u64) -> f64 {
     }
 }
 
-/// A pattern and its opposite have the same |sum|, so the last sign stays.
+/// A pattern and its opposite have the same |sum|, so the last sign stays. Patterns are visited in
+/// Gray's order, in which one sign changes at a time.
 fn exact(differences: &[f64], reached: f64) -> f64 {
     let patterns = 1u32 << (differences.len() - 1);
-    let hits = (0..patterns).filter(|p| flipped(differences, u64::from(*p)) >= reached).count();
-    hits as f64 / f64::from(patterns)
+    let mut signs = differences.to_vec();
+    let mut sum: f64 = signs.iter().sum();
+    let mut hits = u32::from(sum.abs() >= reached);
+    for pattern in 1..patterns {
+        let changed = pattern.trailing_zeros() as usize;
+        signs[changed] = -signs[changed];
+        sum += 2.0 * signs[changed];
+        hits += u32::from(sum.abs() >= reached);
+    }
+    f64::from(hits) / f64::from(patterns)
 }
 
 fn drawn(differences: &[f64], reached: f64, seed: u64) -> f64 {
@@ -41,10 +50,6 @@ fn drawn(differences: &[f64], reached: f64, seed: u64) -> f64 {
         hits += u32::from(sum.abs() >= reached);
     }
     f64::from(hits + 1) / f64::from(DRAWS + 1)
-}
-
-fn flipped(differences: &[f64], pattern: u64) -> f64 {
-    signed(differences, pattern).abs()
 }
 
 fn signed(differences: &[f64], pattern: u64) -> f64 {
