@@ -29,14 +29,21 @@ impl Worker {
     }
 
     /// Renders a request and hands it to a connection that is there.
-    pub(super) fn send(&mut self, key: Key, connection: u32) {
-        let Some(request) = self.requests.get(key).copied() else { return };
+    /// `now` has just been read: nothing but rendering lies between it and the sending.
+    #[inline]
+    pub(super) fn send(&mut self, key: Key, connection: u32, now: Nanos) {
+        let Some(request) = self.requests.get(key) else { return };
         let template = &self.load.templates[request.place.request as usize];
-        let draws = self.load.draws(request.slot, request.index);
-        template.render(&self.load.values, &draws, &mut self.request_text);
+        let text = match template.fixed() {
+            Some(text) => text,
+            None => {
+                let draws = self.load.draws(request.slot, request.index);
+                template.render(&self.load.values, &draws, &mut self.request_text);
+                &self.request_text
+            }
+        };
         self.connections.get(connection).reader.start(template.is_head);
-        let now = self.now();
-        let sent = self.connections.send(self.pacer.epoll(), connection, key, &self.request_text);
+        let sent = self.connections.send(self.pacer.epoll(), connection, key, text);
         if let Some(request) = self.requests.get_mut(key) {
             request.connection = connection;
         }
@@ -75,7 +82,7 @@ impl Worker {
             }
             State::Connecting(key) => {
                 match self.connections.connected(self.pacer.epoll(), connection) {
-                    Ok(()) => self.send(key, connection),
+                    Ok(()) => self.send(key, connection, self.now()),
                     Err(errno) => {
                         self.connections.close(connection);
                         self.fail(key, connect_cause(errno));
@@ -151,6 +158,10 @@ impl Worker {
         self.finish_answered(key, head, now);
         if !self.waiting.is_empty() {
             self.serve_waiting();
+        }
+        // A virtual user without think time goes on at once, not after the others' answers.
+        if self.load.is_closed_loop {
+            self.start_next(now);
         }
     }
 
