@@ -109,7 +109,7 @@ impl Worker {
     /// When epoll itself fails; what was counted until then has been handed over.
     pub fn run(mut self) -> Result<(), Errno> {
         let result = self.turns();
-        self.end(self.now());
+        self.cut(self.now());
         self.deliver(self.now(), true);
         result
     }
@@ -316,28 +316,6 @@ impl Worker {
         let over = if self.requests.len() == 0 { self.load.end } else { self.deadline() };
         let over = if over <= now { Nanos::MAX } else { over };
         expiry.min(over).min(self.next_snapshot)
-    }
-
-    /// Ends every request that is due and has not ended. What was in flight is unfinished, what
-    /// had not been sent never was; both were due and unanswered, so their lower bounds count.
-    fn end(&mut self, now: Nanos) {
-        self.agenda.stop_at(Nanos::ZERO);
-        while let Some(key) = self.requests.first() {
-            self.cut(key, now);
-        }
-        let last = now.min(Nanos(self.load.end.0.saturating_sub(1)));
-        while let Some(due) = self.agenda.take(last) {
-            let key = self.plan(due, now);
-            self.cut(key, now);
-        }
-    }
-
-    fn cut(&mut self, key: Key, now: Nanos) {
-        let is_sent = self.requests.get(key).is_some_and(|r| r.sent.is_some());
-        match is_sent {
-            true => self.finish(key, Outcome::Unfinished, None, now),
-            false => self.finish(key, Outcome::NeverSent, Some(Cause::Stopped), now),
-        }
     }
 
     fn deliver(&mut self, now: Nanos, is_last: bool) {
