@@ -10,6 +10,8 @@ use crate::wire::http1::Progress;
 use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
 
+/// The server sends no more than what can be read now.
+const ENDING: EventFlags = EventFlags::RDHUP.union(EventFlags::HUP).union(EventFlags::ERR);
 /// Pieces read from one connection before the others get their turn.
 const PIECES_MAX: usize = 16;
 
@@ -77,7 +79,7 @@ impl Worker {
                     return;
                 }
                 if flags.intersects(!EventFlags::OUT) {
-                    self.receive(connection, key);
+                    self.receive(connection, key, flags.intersects(ENDING));
                 }
             }
             State::Connecting(key) => {
@@ -108,7 +110,7 @@ impl Worker {
     }
 
     #[inline]
-    fn receive(&mut self, connection: u32, key: Key) {
+    fn receive(&mut self, connection: u32, key: Key, is_ending: bool) {
         for _ in 0..PIECES_MAX {
             let n = match self.connections.receive(connection, &mut self.piece) {
                 Ok(n) => n,
@@ -123,9 +125,12 @@ impl Worker {
             c.has_answer = true;
             match c.reader.feed(&self.piece[..n]) {
                 Ok(Progress::Done { used }) => {
-                    return self.answered(connection, key, now, used == n);
+                    // What has filled the buffer may have something behind it.
+                    let is_emptied = n < self.piece.len() || self.is_watched_anew(connection);
+                    let is_clean = used == n && is_emptied && !is_ending;
+                    return self.answered(connection, key, now, is_clean);
                 }
-                Ok(Progress::More) if n < self.piece.len() => return,
+                Ok(Progress::More) if n < self.piece.len() && !is_ending => return,
                 Ok(Progress::More) => {}
                 Err(_) => {
                     self.connections.close(connection);
@@ -134,6 +139,14 @@ impl Worker {
                 }
             }
         }
+        if !self.is_watched_anew(connection) {
+            self.lost(connection, key, Cause::Reset, false);
+        }
+    }
+
+    /// Whether the connection's state will be reported again although nothing happens to it.
+    fn is_watched_anew(&self, connection: u32) -> bool {
+        self.connections.look_again(self.pacer.epoll(), connection).is_ok()
     }
 
     fn closed_by_server(&mut self, connection: u32, key: Key, now: Nanos) {
