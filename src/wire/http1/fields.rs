@@ -34,6 +34,10 @@ impl Fields {
     }
 
     fn connection(&mut self, value: &[u8]) {
+        if value.eq_ignore_ascii_case(b"keep-alive") {
+            self.says_keep_alive = true;
+            return;
+        }
         for token in tokens(value) {
             self.says_close |= token.eq_ignore_ascii_case(b"close");
             self.says_keep_alive |= token.eq_ignore_ascii_case(b"keep-alive");
@@ -42,6 +46,10 @@ impl Fields {
 
     /// Repeated equal lengths are one (RFC 9110, 8.6); different ones are an error.
     fn content_length(&mut self, value: &[u8]) -> Result<(), ResponseError> {
+        if let (None, Some(length)) = (self.length, number(value)) {
+            self.length = Some(length);
+            return Ok(());
+        }
         for token in tokens(value) {
             let length = number(token).ok_or(ResponseError::ContentLength)?;
             if self.length.is_some_and(|known| known != length) {

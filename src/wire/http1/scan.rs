@@ -59,8 +59,32 @@ fn is_of_interest(length: usize) -> bool {
 /// Where the field name that begins at `at` ends with a colon.
 #[inline]
 fn scan_name(bytes: &[u8], at: usize) -> Option<usize> {
-    let length = bytes[at..].iter().position(|byte| !IS_NAME[usize::from(*byte)])?;
-    (length > 0 && bytes[at + length] == b':').then_some(at + length)
+    let mut end = at;
+    while let Some(eight) = bytes.get(end..end + 8) {
+        let others =
+            unlike_names(u64::from_le_bytes(eight.try_into().expect("it has eight bytes")));
+        if others != 0 {
+            end += others.trailing_zeros() as usize / 8;
+            break;
+        }
+        end += 8;
+    }
+    if bytes.get(end)? != &b':' {
+        end += bytes[end..].iter().position(|byte| !IS_NAME[usize::from(*byte)])?;
+    }
+    (end > at && bytes[end] == b':').then_some(end)
+}
+
+/// The high bits of the bytes that are neither letters nor hyphens, of which nearly all names are
+/// made. No sum carries into the next byte.
+#[inline]
+fn unlike_names(word: u64) -> u64 {
+    let folded = (word | ONES * 0x20) & !HIGHS;
+    let from_a = folded + ONES * u64::from(0x80 - b'a');
+    let past_z = folded + ONES * u64::from(0x80 - b'z' - 1);
+    let hyphen = word ^ (ONES * u64::from(b'-'));
+    let is_hyphen = !(((hyphen & !HIGHS) + !HIGHS) | hyphen);
+    !((from_a & !past_z & !word) | is_hyphen) & HIGHS
 }
 
 /// Where the line that goes on at `at` ends with CR LF; every byte before is a visible one, a
