@@ -172,10 +172,6 @@ impl Worker {
         if !self.waiting.is_empty() {
             self.serve_waiting();
         }
-        // A virtual user without think time goes on at once, not after the others' answers.
-        if self.load.is_closed_loop {
-            self.start_next(now);
-        }
     }
 
     /// The connection broke before the answer was complete. When it had served before and gave no
