@@ -79,7 +79,7 @@ fn scan_name(bytes: &[u8], at: usize) -> Option<usize> {
 /// made. No sum carries into the next byte.
 #[inline]
 fn unlike_names(word: u64) -> u64 {
-    let folded = (word | ONES * 0x20) & !HIGHS;
+    let folded = (word | (ONES * 0x20)) & !HIGHS;
     let from_a = folded + ONES * u64::from(0x80 - b'a');
     let past_z = folded + ONES * u64::from(0x80 - b'z' - 1);
     let hyphen = word ^ (ONES * u64::from(b'-'));
