@@ -116,3 +116,48 @@ fn a_connection_and_its_request_take_little_memory() {
     let all = Connections::BYTES_EACH + Requests::BYTES_EACH + agenda_entry + lists;
     assert!(all <= 400, "{all} bytes a connection");
 }
+
+#[test]
+fn an_answer_of_any_size_is_read_to_its_end() {
+    // Exactly one buffer, one byte more and less, and more pieces than are read in one turn.
+    for total in [64 * 1024 - 1, 64 * 1024, 64 * 1024 + 1, 3 << 20] {
+        let head =
+            |length: usize| format!("HTTP/1.1 200 OK\r\nContent-Length: {length:08}\r\n\r\n");
+        let body = total - head(0).len();
+        let answer = [head(body).into_bytes(), vec![b'x'; body]].concat();
+        let address = serve(move |stream, _, _| stream.write_all(&answer).is_ok());
+        let users = Arrivals::Closed { connections: 2, think: Nanos::ZERO };
+        let mut load = plan(address, users, 0.0, 60_000);
+        load.timeout = Nanos::from_secs(10);
+        load.requests_max = Some(20);
+        let seen = run_until(load, 1, None);
+        assert_eq!((seen.ledger.ok, seen.connections), (20, 2), "{total}: {:?}", seen.causes);
+    }
+}
+
+#[test]
+fn a_request_larger_than_the_socket_takes_is_sent_to_its_end() {
+    const BODY: usize = 6 << 20;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let (mut piece, mut bodies) = (vec![0; 100_000], 0);
+        // Only the body has this byte.
+        while let Ok(n @ 1..) = stream.read(&mut piece) {
+            bodies += piece[..n].iter().filter(|byte| **byte == b'~').count();
+            if bodies == BODY {
+                bodies = 0;
+                stream.write_all(OK).unwrap();
+            }
+        }
+    });
+    let users = Arrivals::Closed { connections: 1, think: Nanos::ZERO };
+    let mut load = plan(address, users, 0.0, 60_000);
+    load.timeout = Nanos::from_secs(20);
+    load.requests_max = Some(3);
+    load.requests[0].method = "PUT".into();
+    load.requests[0].body = Some("~".repeat(BODY));
+    let seen = run_until(load, 1, None);
+    assert_eq!(seen.ledger.ok, 3, "{:?}", seen.causes);
+}
