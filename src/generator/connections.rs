@@ -54,8 +54,7 @@ pub(super) enum Sent {
     Nothing(Errno),
 }
 
-/// Edge-triggered: the kernel then looks at a socket once per answer instead of twice, which is
-/// 3 % of a worker's time. Whoever reads must therefore read until less comes than fits, or the
+/// Edge-triggered: the kernel then looks at a socket once per answer instead of twice. Whoever reads must therefore read until less comes than fits, or the
 /// socket is empty, or call [`Connections::look_again`].
 const READING: EventFlags = EventFlags::IN.union(EventFlags::RDHUP).union(EventFlags::ET);
 const WRITING: EventFlags = READING.union(EventFlags::OUT);

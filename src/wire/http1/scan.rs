@@ -1,5 +1,5 @@
-//! A scanner for heads of the common shape, several times faster than a parser: it need not tell
-//! what is wrong. On anything unusual it gives up, and the parser decides.
+//! A scanner for heads of the common shape, faster than a parser because it need not tell what is
+//! wrong nor keep what nobody asks for. On anything unusual it gives up, and the parser decides.
 //!
 //! What it accepts, httparse accepts with the same result; the tests and the fuzzer hold them
 //! against each other. Eight bytes are looked at at once, in a register ("SWAR").
