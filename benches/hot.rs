@@ -3,7 +3,7 @@
 use brunt::base::{Histogram, Nanos};
 use brunt::generator::template::Template;
 use brunt::plan::{RequestPlan, ValueKind, ValuePlan};
-use brunt::wire::http1::ResponseReader;
+use brunt::wire::http1::{ResponseReader, parse_head, scan_head};
 use brunt::workload::{Agenda, Curve, Draws, Segment, ShardStarts, Spacing, Value, Values, Zipf};
 use criterion::{Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
@@ -68,6 +68,12 @@ fn parse(c: &mut Criterion) {
             reader.start(false);
             black_box(reader.feed(black_box(answer)))
         });
+    });
+    c.bench_function("its head alone, by the scanner", |b| {
+        b.iter(|| black_box(scan_head(black_box(answer))));
+    });
+    c.bench_function("its head alone, by httparse", |b| {
+        b.iter(|| black_box(parse_head(black_box(answer))));
     });
 }
 

@@ -35,6 +35,19 @@ impl Histogram {
         self.hdr.saturating_record(value.0);
     }
 
+    /// Records `n` equal values.
+    pub fn record_n(&mut self, value: Nanos, n: u64) {
+        if value.0 > MAX_NS {
+            self.saturated += n;
+        }
+        self.hdr.saturating_record_n(value.0, n);
+    }
+
+    /// The smallest value that is not told apart from this one.
+    pub fn lowest_equivalent(&self, value: Nanos) -> Nanos {
+        Nanos(self.hdr.lowest_equivalent(value.0.min(MAX_NS)))
+    }
+
     /// Adds every count of `other`.
     pub fn merge(&mut self, other: &Histogram) {
         self.hdr.add(&other.hdr).expect("all histograms have the same bounds");

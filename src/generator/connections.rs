@@ -54,10 +54,16 @@ pub(super) enum Sent {
     Nothing(Errno),
 }
 
-const READING: EventFlags = EventFlags::IN.union(EventFlags::RDHUP);
+/// Edge-triggered: the kernel then looks at a socket once per answer instead of twice. Whoever reads must therefore read until less comes than fits, or the
+/// socket is empty, or call [`Connections::look_again`].
+const READING: EventFlags = EventFlags::IN.union(EventFlags::RDHUP).union(EventFlags::ET);
 const WRITING: EventFlags = READING.union(EventFlags::OUT);
 
 impl Connections {
+    /// Memory for each connection that is open at once.
+    #[cfg(test)]
+    pub const BYTES_EACH: usize = size_of::<Connection>() + size_of::<u32>();
+
     pub fn new(addresses: &[SocketAddr], open_max: usize) -> Connections {
         Connections {
             addresses: addresses.to_vec(),
@@ -156,6 +162,15 @@ impl Connections {
         self.watch(epoll, index, READING)
     }
 
+    /// Has epoll report again what it has reported before, if it is still so.
+    ///
+    /// # Errors
+    /// When epoll refuses.
+    pub fn look_again(&self, epoll: &OwnedFd, index: u32) -> Result<(), Errno> {
+        let is_sent = self.slab[index as usize].is_sent();
+        self.watch(epoll, index, if is_sent { READING } else { WRITING })
+    }
+
     fn watch(&self, epoll: &OwnedFd, index: u32, flags: EventFlags) -> Result<(), Errno> {
         let connection = &self.slab[index as usize];
         let data = EventData::new_u64(u64::from(connection.generation) << 32 | u64::from(index));
@@ -192,15 +207,15 @@ impl Connections {
         if connection.unsent.is_empty() {
             return Ok(());
         }
-        match rustix::net::send(connection.socket(), &connection.unsent, NO_SIGNAL) {
-            Ok(taken) => drop(connection.unsent.drain(..taken)),
-            Err(Errno::AGAIN | Errno::INTR) => {}
-            Err(error) => return Err(error),
+        while !connection.unsent.is_empty() {
+            match rustix::net::send(connection.socket(), &connection.unsent, NO_SIGNAL) {
+                Ok(taken) => drop(connection.unsent.drain(..taken)),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Ok(()),
+                Err(error) => return Err(error),
+            }
         }
-        match connection.unsent.is_empty() {
-            true => self.watch(epoll, index, READING),
-            false => Ok(()),
-        }
+        self.watch(epoll, index, READING)
     }
 
     #[inline]

@@ -10,6 +10,8 @@ use crate::wire::http1::Progress;
 use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
 
+/// The server sends no more than what can be read now.
+const ENDING: EventFlags = EventFlags::RDHUP.union(EventFlags::HUP).union(EventFlags::ERR);
 /// Pieces read from one connection before the others get their turn.
 const PIECES_MAX: usize = 16;
 
@@ -29,14 +31,21 @@ impl Worker {
     }
 
     /// Renders a request and hands it to a connection that is there.
-    pub(super) fn send(&mut self, key: Key, connection: u32) {
-        let Some(request) = self.requests.get(key).copied() else { return };
+    /// `now` has just been read: nothing but rendering lies between it and the sending.
+    #[inline]
+    pub(super) fn send(&mut self, key: Key, connection: u32, now: Nanos) {
+        let Some(request) = self.requests.get(key) else { return };
         let template = &self.load.templates[request.place.request as usize];
-        let draws = self.load.draws(request.slot, request.index);
-        template.render(&self.load.values, &draws, &mut self.request_text);
+        let text = match template.fixed() {
+            Some(text) => text,
+            None => {
+                let draws = self.load.draws(request.slot, request.index);
+                template.render(&self.load.values, &draws, &mut self.request_text);
+                &self.request_text
+            }
+        };
         self.connections.get(connection).reader.start(template.is_head);
-        let now = self.now();
-        let sent = self.connections.send(self.pacer.epoll(), connection, key, &self.request_text);
+        let sent = self.connections.send(self.pacer.epoll(), connection, key, text);
         if let Some(request) = self.requests.get_mut(key) {
             request.connection = connection;
         }
@@ -70,12 +79,12 @@ impl Worker {
                     return;
                 }
                 if flags.intersects(!EventFlags::OUT) {
-                    self.receive(connection, key);
+                    self.receive(connection, key, flags.intersects(ENDING));
                 }
             }
             State::Connecting(key) => {
                 match self.connections.connected(self.pacer.epoll(), connection) {
-                    Ok(()) => self.send(key, connection),
+                    Ok(()) => self.send(key, connection, self.now()),
                     Err(errno) => {
                         self.connections.close(connection);
                         self.fail(key, connect_cause(errno));
@@ -101,7 +110,7 @@ impl Worker {
     }
 
     #[inline]
-    fn receive(&mut self, connection: u32, key: Key) {
+    fn receive(&mut self, connection: u32, key: Key, is_ending: bool) {
         for _ in 0..PIECES_MAX {
             let n = match self.connections.receive(connection, &mut self.piece) {
                 Ok(n) => n,
@@ -116,9 +125,12 @@ impl Worker {
             c.has_answer = true;
             match c.reader.feed(&self.piece[..n]) {
                 Ok(Progress::Done { used }) => {
-                    return self.answered(connection, key, now, used == n);
+                    // What has filled the buffer may have something behind it.
+                    let is_emptied = n < self.piece.len() || self.is_watched_anew(connection);
+                    let is_clean = used == n && is_emptied && !is_ending;
+                    return self.answered(connection, key, now, is_clean);
                 }
-                Ok(Progress::More) if n < self.piece.len() => return,
+                Ok(Progress::More) if n < self.piece.len() && !is_ending => return,
                 Ok(Progress::More) => {}
                 Err(_) => {
                     self.connections.close(connection);
@@ -127,6 +139,14 @@ impl Worker {
                 }
             }
         }
+        if !self.is_watched_anew(connection) {
+            self.lost(connection, key, Cause::Reset, false);
+        }
+    }
+
+    /// Whether the connection's state will be reported again although nothing happens to it.
+    fn is_watched_anew(&self, connection: u32) -> bool {
+        self.connections.look_again(self.pacer.epoll(), connection).is_ok()
     }
 
     fn closed_by_server(&mut self, connection: u32, key: Key, now: Nanos) {

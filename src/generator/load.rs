@@ -19,6 +19,8 @@ pub(super) struct Load {
     regions: Mix,
     /// Each request's index among its region's routes.
     route_of: Vec<usize>,
+    /// There is one kind of request and one region.
+    is_single: bool,
     pub routes: Arc<Routes>,
     pub phase_ends: Vec<Nanos>,
     pub end: Nanos,
@@ -63,6 +65,7 @@ impl Load {
             kinds: Mix::new(&plan.requests.iter().map(|r| r.weight).collect::<Vec<_>>()),
             regions: Mix::new(&plan.regions.iter().map(|r| r.weight).collect::<Vec<_>>()),
             route_of: plan.requests.iter().map(|r| r.route).collect(),
+            is_single: plan.requests.len() == 1 && plan.regions.len() == 1,
             routes: Arc::new(routes),
             phase_ends: plan.phases.iter().map(|p| p.end).collect(),
             end: plan.end(),
@@ -79,8 +82,17 @@ impl Load {
         Draws::new(self.seed, slot, index)
     }
 
+    /// What a request is; nothing is drawn where there is nothing to choose.
     #[inline]
-    pub fn drawn(&self, draws: &Draws) -> Drawn {
+    pub fn drawn_of(&self, slot: u32, index: u64) -> Drawn {
+        match self.is_single {
+            true => Drawn { kind: 0, route: self.routes.slot(0, self.route_of[0]) },
+            false => self.drawn(&self.draws(slot, index)),
+        }
+    }
+
+    #[inline]
+    fn drawn(&self, draws: &Draws) -> Drawn {
         let kind = self.kinds.pick(Values::request_word(draws));
         let region = self.regions.pick(Values::region_word(draws));
         Drawn { kind, route: self.routes.slot(region, self.route_of[kind]) }

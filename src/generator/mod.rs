@@ -5,6 +5,7 @@
 
 mod connections;
 mod courier;
+mod cut;
 mod directory;
 mod exchange;
 mod load;

@@ -81,7 +81,7 @@ impl Worker {
         }
     }
 
-    fn record_operation(
+    pub(super) fn record_operation(
         &mut self,
         request: &Request,
         outcome: Outcome,

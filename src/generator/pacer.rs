@@ -2,7 +2,8 @@
 //!
 //! A timer wakes late by an amount that depends on the machine: the pacer learns how late and wakes
 //! that much earlier, never more than [`LEAD_MAX`], so that the processor is not burnt for nothing
-//! on a machine that the target shares.
+//! on a machine that the target shares. Polling is waiting for no time at all: answers that come
+//! meanwhile are read as soon as they are there.
 
 use crate::base::Nanos;
 use rustix::event::{Timespec, epoll};

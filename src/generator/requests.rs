@@ -53,6 +53,10 @@ pub(super) struct Requests {
 }
 
 impl Requests {
+    /// Memory for each request that is active at once.
+    #[cfg(test)]
+    pub const BYTES_EACH: usize = size_of::<Entry>() + size_of::<u32>();
+
     pub fn new() -> Requests {
         Requests { entries: Vec::new(), free: Vec::new(), first: NONE, last: NONE, count: 0 }
     }

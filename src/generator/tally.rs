@@ -16,10 +16,19 @@ pub(super) struct Place {
     pub request: u16,
 }
 
+impl Place {
+    #[inline]
+    fn is_of(self, cell: &Cell) -> bool {
+        cell.second == self.second && cell.phase == self.phase && cell.request == self.request
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Tally {
     n_requests: usize,
     cells: Vec<Cell>,
+    /// By kind of request: the cell looked up last, which is nearly always the next one too.
+    hints: Vec<u32>,
     /// By tag: position in `histograms` plus one; zero where there is none yet.
     positions: Vec<u16>,
     histograms: Vec<(Tag, Histogram)>,
@@ -34,6 +43,7 @@ impl Tally {
         Tally {
             n_requests,
             cells: Vec::with_capacity(4 * n_requests),
+            hints: vec![0; n_requests],
             positions: vec![0; 4 + 2 * n_phases * n_requests],
             histograms: Vec::new(),
             spare: (0..4 + 2 * n_requests).map(|_| Histogram::new()).collect(),
@@ -43,42 +53,68 @@ impl Tally {
         }
     }
 
-    /// The counters of a place. Recent seconds are at the end, so the search is short.
+    /// The counters of a place.
     #[inline]
     pub fn cell(&mut self, place: Place) -> &mut Cell {
-        let is_it = |c: &Cell| {
-            c.second == place.second && c.phase == place.phase && c.request == place.request
+        let hint = self.hints[place.request as usize] as usize;
+        let at = match self.cells.get(hint).is_some_and(|cell| place.is_of(cell)) {
+            true => hint,
+            false => self.find_cell(place),
         };
-        let found = self.cells.iter().rposition(is_it);
+        &mut self.cells[at]
+    }
+
+    /// Recent seconds are at the end, so the search is short.
+    #[inline(never)]
+    fn find_cell(&mut self, place: Place) -> usize {
+        let found = self.cells.iter().rposition(|cell| place.is_of(cell));
         let at = found.unwrap_or_else(|| {
             let Place { second, phase, request } = place;
             self.cells.push(Cell { second, phase, request, ..Cell::default() });
             self.cells.len() - 1
         });
-        &mut self.cells[at]
+        self.hints[place.request as usize] = at as u32;
+        at
     }
 
     #[inline]
     pub fn ended(&mut self, place: Place, outcome: Outcome, cause: Option<Cause>) {
         self.cell(place).ledger.count(outcome);
-        let Some(cause) = cause else { return };
+        if let Some(cause) = cause {
+            self.caused(outcome, cause, 1);
+        }
+    }
+
+    pub fn caused(&mut self, outcome: Outcome, cause: Cause, n: u64) {
         match self.causes.iter_mut().find(|(o, c, _)| *o == outcome && *c == cause) {
-            Some((.., count)) => *count += 1,
-            None => self.causes.push((outcome, cause, 1)),
+            Some((.., count)) => *count += n,
+            None => self.causes.push((outcome, cause, n)),
         }
     }
 
     #[inline]
     pub fn record(&mut self, tag: Tag, value: Nanos) {
-        let slot = self.slot(&tag);
-        if self.positions[slot] == 0 {
-            let histogram = self.spare.pop().unwrap_or_default();
-            self.histograms.push((tag, histogram));
-            self.positions[slot] = self.histograms.len() as u16;
-        }
-        self.histograms[self.positions[slot] as usize - 1].1.record(value);
+        self.histogram(tag).record(value);
     }
 
+    /// The histogram of a tag since the last snapshot.
+    #[inline]
+    pub fn histogram(&mut self, tag: Tag) -> &mut Histogram {
+        let slot = self.slot(&tag);
+        if self.positions[slot] == 0 {
+            self.begin_histogram(tag, slot);
+        }
+        &mut self.histograms[self.positions[slot] as usize - 1].1
+    }
+
+    #[inline(never)]
+    fn begin_histogram(&mut self, tag: Tag, slot: usize) {
+        let histogram = self.spare.pop().unwrap_or_default();
+        self.histograms.push((tag, histogram));
+        self.positions[slot] = self.histograms.len() as u16;
+    }
+
+    #[inline]
     fn slot(&self, tag: &Tag) -> usize {
         let of = |phase: u16, request: u16| {
             4 + 2 * (phase as usize * self.n_requests + request as usize)

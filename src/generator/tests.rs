@@ -1,5 +1,7 @@
 //! The generator against small servers of known behaviour, in one process.
 
+mod hot;
+
 use super::*;
 use crate::base::{Histogram, clock};
 use crate::plan::{Check, PhasePlan, RequestPlan, RoutePlan, ValueKind, ValuePlan};
@@ -73,6 +75,8 @@ struct Seen {
     service: Histogram,
     start_lag: Histogram,
     connection_wait: Histogram,
+    planned_gap: Histogram,
+    due_gap: Histogram,
     causes: Vec<(Outcome, Cause, u64)>,
     operations: Vec<crate::record::Operation>,
     n_last: u32,
@@ -95,7 +99,8 @@ impl Seen {
                 Tag::Service { .. } => self.service.merge(histogram),
                 Tag::StartLag => self.start_lag.merge(histogram),
                 Tag::ConnectionWait => self.connection_wait.merge(histogram),
-                Tag::PlannedGap | Tag::DueGap => {}
+                Tag::PlannedGap => self.planned_gap.merge(histogram),
+                Tag::DueGap => self.due_gap.merge(histogram),
                 Tag::Hiccup => unreachable!(),
             }
         }
@@ -127,7 +132,9 @@ fn run_until(load: LoadPlan, workers: u32, stop_after: Option<Duration>) -> Seen
     snapshots.into_iter().for_each(|snapshot| seen.add(snapshot));
     assert!(seen.ledger.is_closed(), "{:?}", seen.ledger);
     assert_eq!(seen.start_lag.count(), seen.ledger.planned);
-    assert_eq!(seen.connection_wait.count(), seen.sent);
+    let never_served = seen.cause(Cause::TimeoutWaiting) + seen.cause(Cause::TimeoutConnecting);
+    assert_eq!(seen.connection_wait.count(), seen.sent + never_served);
+    assert_eq!(seen.planned_gap.count(), seen.due_gap.count());
     assert_eq!(seen.service.count(), seen.ledger.ok);
     let queue_full = seen.cause(Cause::QueueFull);
     let l = &seen.ledger;
@@ -409,7 +416,7 @@ fn the_number_of_workers_changes_no_phase() {
 fn a_directory_leads_to_the_nearest_healthy_edge() {
     let (near, far) = (serve(|_, _, _| false), always_ok());
     let ask = serve(|stream, _, head| {
-        assert!(head.starts_with("GET /edges?region=home "), "{head}");
+        assert!(head.starts_with("GET /edges?region=here "), "{head}");
         let body = r#"{"edges":[{"name":"cdn-2","region":"far"}],"ttl_ms":1000}"#;
         let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
         write!(stream, "{head}{:x}\r\n{body}\r\n0\r\n\r\n", body.len()).is_ok()

@@ -59,6 +59,7 @@ pub(super) struct Worker {
     waiting_max: usize,
     phase: usize,
     last_intended: Nanos,
+    last_due: Option<Nanos>,
     next_snapshot: Nanos,
     is_stopped: Arc<AtomicBool>,
     wake: OwnedFd,
@@ -92,6 +93,7 @@ impl Worker {
             waiting_max: given.waiting_max,
             phase: 0,
             last_intended: Nanos::ZERO,
+            last_due: None,
             next_snapshot: Nanos::SECOND,
             is_stopped: given.is_stopped,
             wake: given.wake,
@@ -107,7 +109,7 @@ impl Worker {
     /// When epoll itself fails; what was counted until then has been handed over.
     pub fn run(mut self) -> Result<(), Errno> {
         let result = self.turns();
-        self.end(self.now());
+        self.cut(self.now());
         self.deliver(self.now(), true);
         result
     }
@@ -117,16 +119,16 @@ impl Worker {
             self.pacer.wait(self.epoch.saturating_sub(clock::now()))?;
         }
         while !self.is_stopped.load(Ordering::Relaxed) {
-            self.start_due();
-            let now = self.now();
+            let mut now = self.start_due();
             self.expire(now);
             if now >= self.next_snapshot {
                 self.deliver(now, false);
+                now = self.now();
             }
             if self.is_over(now) {
                 break;
             }
-            self.wait()?;
+            self.wait(now)?;
         }
         Ok(())
     }
@@ -137,13 +139,24 @@ impl Worker {
         clock::now().saturating_sub(self.epoch)
     }
 
-    fn start_due(&mut self) {
+    /// Starts what is due, within the bound of a turn, and says what time it is.
+    fn start_due(&mut self) -> Nanos {
         for _ in 0..STARTS_MAX {
             let now = self.now();
-            let Some(due) = self.agenda.take(now) else { return };
-            let key = self.plan(due, now);
-            self.dispatch(key, now);
+            if !self.start_next(now) {
+                return now;
+            }
         }
+        self.now()
+    }
+
+    /// Starts the next request if it is due; `now` has just been read.
+    #[inline]
+    pub(super) fn start_next(&mut self, now: Nanos) -> bool {
+        let Some(due) = self.agenda.take(now) else { return false };
+        let key = self.plan(due, now);
+        self.dispatch(key, now);
+        true
     }
 
     /// Enters a request that has become due into the ledger.
@@ -154,7 +167,7 @@ impl Worker {
         {
             self.phase += 1;
         }
-        let drawn = self.load.drawn(&self.load.draws(due.slot, due.index));
+        let drawn = self.load.drawn_of(due.slot, due.index);
         let place = Place {
             second: (due.intended.0 / Nanos::SECOND.0) as u32,
             phase: self.phase as u16,
@@ -162,6 +175,9 @@ impl Worker {
         };
         self.tally.cell(place).ledger.planned += 1;
         self.tally.record(Tag::StartLag, now - due.intended);
+        if !self.load.is_closed_loop {
+            self.note_gaps(due.intended, now);
+        }
         self.last_intended = due.intended;
         self.requests.push(Request {
             slot: due.slot,
@@ -176,10 +192,19 @@ impl Worker {
         })
     }
 
+    /// The arrivals as planned and as achieved: gaps to the request before.
+    #[inline]
+    fn note_gaps(&mut self, intended: Nanos, due: Nanos) {
+        if let Some(last_due) = self.last_due.replace(due) {
+            self.tally.record(Tag::PlannedGap, intended - self.last_intended);
+            self.tally.record(Tag::DueGap, due - last_due);
+        }
+    }
+
     /// Sends a due request, or connects for it, or lets it wait, or gives it up.
     #[inline]
     fn dispatch(&mut self, key: Key, now: Nanos) {
-        if self.try_start(key) {
+        if self.try_start(key, now) {
             return;
         }
         if self.waiting.len() < self.waiting_max {
@@ -190,11 +215,12 @@ impl Worker {
     }
 
     /// Whether the request has left the queue: sent, connecting, or ended by an error.
-    pub(super) fn try_start(&mut self, key: Key) -> bool {
+    #[inline]
+    pub(super) fn try_start(&mut self, key: Key, now: Nanos) -> bool {
         let Some(request) = self.requests.get(key) else { return true };
         let address = self.load.routes.current(request.route as usize);
         if let Some(connection) = self.connections.take_idle(address) {
-            self.send(key, connection);
+            self.send(key, connection, now);
             return true;
         }
         if !self.connections.has_room() {
@@ -207,7 +233,7 @@ impl Worker {
     /// A connection has become free: the requests that wait get it.
     pub(super) fn serve_waiting(&mut self) {
         while let Some(key) = self.waiting.pop_front() {
-            if !self.try_start(key) {
+            if !self.try_start(key, self.now()) {
                 self.waiting.push_front(key);
                 return;
             }
@@ -223,6 +249,10 @@ impl Worker {
                 break;
             }
             is_any = true;
+            if request.sent.is_none() {
+                // It would have waited longer: a lower bound.
+                self.tally.record(Tag::ConnectionWait, now - request.due);
+            }
             self.finish(key, Outcome::Timeout, Some(self.overdue_cause(&request)), now);
             if request.connection != NONE {
                 self.connections.close(request.connection);
@@ -260,9 +290,9 @@ impl Worker {
         last + self.load.timeout
     }
 
-    fn wait(&mut self) -> Result<(), Errno> {
-        let now = self.now();
-        let pause = self.pacer.pause(now, self.agenda.next_at(), self.next_chore());
+    /// Waits for events or for what comes next, and sees to the events.
+    fn wait(&mut self, now: Nanos) -> Result<(), Errno> {
+        let pause = self.pacer.pause(now, self.agenda.next_at(), self.next_chore(now));
         self.pacer.wait(pause)?;
         if pause > Nanos::ZERO {
             let after = self.now();
@@ -280,34 +310,12 @@ impl Worker {
     }
 
     /// The next instant at which something other than a start has to be done.
-    fn next_chore(&self) -> Nanos {
+    fn next_chore(&self, now: Nanos) -> Nanos {
         let oldest = self.requests.first().and_then(|key| self.requests.get(key));
         let expiry = oldest.map_or(Nanos::MAX, |r| r.due + self.load.timeout);
         let over = if self.requests.len() == 0 { self.load.end } else { self.deadline() };
-        let over = if over <= self.now() { Nanos::MAX } else { over };
+        let over = if over <= now { Nanos::MAX } else { over };
         expiry.min(over).min(self.next_snapshot)
-    }
-
-    /// Ends every request that is due and has not ended. What was in flight is unfinished, what
-    /// had not been sent never was; both were due and unanswered, so their lower bounds count.
-    fn end(&mut self, now: Nanos) {
-        self.agenda.stop_at(Nanos::ZERO);
-        while let Some(key) = self.requests.first() {
-            self.cut(key, now);
-        }
-        let last = now.min(Nanos(self.load.end.0.saturating_sub(1)));
-        while let Some(due) = self.agenda.take(last) {
-            let key = self.plan(due, now);
-            self.cut(key, now);
-        }
-    }
-
-    fn cut(&mut self, key: Key, now: Nanos) {
-        let is_sent = self.requests.get(key).is_some_and(|r| r.sent.is_some());
-        match is_sent {
-            true => self.finish(key, Outcome::Unfinished, None, now),
-            false => self.finish(key, Outcome::NeverSent, Some(Cause::Stopped), now),
-        }
     }
 
     fn deliver(&mut self, now: Nanos, is_last: bool) {

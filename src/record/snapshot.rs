@@ -153,7 +153,11 @@ pub enum Tag {
         request: u16,
         phase: u16,
     },
+    /// From due to sent; for a request that timed out without being sent, from due to giving it
+    /// up, a lower bound. Like the start lag over the whole run, unmeasured phases included: both
+    /// say how the generator fared.
     ConnectionWait,
+    /// From the intended start to due: how late the generator noticed.
     StartLag,
     /// Gaps between the intended starts of a worker's requests, and between the instants at which
     /// it noticed that they were due: the arrivals as planned and as achieved. Open loops only.

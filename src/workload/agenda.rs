@@ -103,6 +103,31 @@ impl Agenda {
         }
     }
 
+    /// Takes every request that is meant to start at or before `last`, slot by slot instead of in
+    /// the order of their starts: many times faster for very many.
+    pub fn drain(&mut self, last: Nanos, mut take: impl FnMut(Due)) {
+        for Reverse((first, position, index)) in std::mem::take(&mut self.heap) {
+            if first > last {
+                self.heap.push(Reverse((first, position, index)));
+                continue;
+            }
+            let Source::Open(shards) = &mut self.source else {
+                take(Due { slot: position, index, intended: first });
+                continue;
+            };
+            let (shard, starts) = &mut shards[position as usize];
+            let mut due = Due { slot: *shard, index, intended: first };
+            while due.intended <= last {
+                take(due);
+                let Some((index, intended)) = starts.next() else { break };
+                due = Due { slot: *shard, index, intended };
+            }
+            if due.intended > last {
+                self.heap.push(Reverse((due.intended, position, due.index)));
+            }
+        }
+    }
+
     /// No request is planned after this instant.
     pub fn stop_at(&mut self, at: Nanos) {
         if let Source::Closed { end, .. } = &mut self.source {
@@ -152,6 +177,41 @@ mod tests {
             assert_eq!(starts_of(2, spacing), one);
             assert_eq!(starts_of(4, spacing), one);
         }
+    }
+
+    #[test]
+    fn draining_takes_what_taking_one_by_one_does() {
+        let segment = |shape| Segment {
+            start: Nanos::ZERO,
+            end: Nanos::from_secs(3),
+            rate_from: 100.0,
+            rate_to: 300.0,
+            shape,
+        };
+        let curve = Arc::new(Curve::new(vec![segment(crate::workload::Shape::Linear)]).unwrap());
+        for spacing in [Spacing::Poisson, Spacing::Constant] {
+            let agenda = || {
+                let starts = |s| (s, ShardStarts::new(curve.clone(), spacing, 9, s, 5));
+                Agenda::open((0..5).map(starts).collect())
+            };
+            let (mut one_by_one, mut drained) = (agenda(), agenda());
+            for last in [Nanos::from_millis(700), Nanos::from_millis(700), Nanos::from_secs(2)] {
+                let mut seen = Vec::new();
+                drained.drain(last, |due| seen.push(due));
+                seen.sort_by_key(|due| (due.intended, due.slot));
+                let mut expected: Vec<Due> = std::iter::from_fn(|| one_by_one.take(last)).collect();
+                expected.sort_by_key(|due| (due.intended, due.slot));
+                assert_eq!(seen, expected);
+                assert_eq!(drained.next_at(), one_by_one.next_at());
+            }
+        }
+        let mut closed = Agenda::closed(&[3, 5], Nanos(10), Nanos(7), Nanos::SECOND, 4);
+        let mut slots = Vec::new();
+        closed.drain(Nanos(6), |due| slots.push(due.slot));
+        assert!(slots.is_empty());
+        closed.drain(Nanos(7), |due| slots.push(due.slot));
+        slots.sort_unstable();
+        assert_eq!(slots, [3, 5]);
     }
 
     #[test]
