@@ -99,8 +99,11 @@ impl Tally {
         if reports + gone >= self.workers {
             self.shown = self.pending.remove(&index).unwrap_or_default();
             self.pending.retain(|i, _| *i > index);
-            self.last_second =
-                self.shown.response.take().map_or_else(Percentiles::default, |h| Percentiles::of(&h));
+            self.last_second = self
+                .shown
+                .response
+                .take()
+                .map_or_else(Percentiles::default, |h| Percentiles::of(&h));
             self.so_far_shown = (Percentiles::of(&self.so_far), bars(&self.so_far, BARS));
         }
         while self.pending.len() > PENDING {
@@ -167,7 +170,8 @@ mod tests {
             measured: false,
             ..PhasePlan::level("warm-up", Nanos::ZERO, Nanos::SECOND, 100.0)
         };
-        let phases = vec![warm, PhasePlan::level("load", Nanos::SECOND, Nanos::from_secs(9), 100.0)];
+        let phases =
+            vec![warm, PhasePlan::level("load", Nanos::SECOND, Nanos::from_secs(9), 100.0)];
         LoadPlan::new(Arrivals::Constant, phases, vec![RequestPlan::get("a", "h", "/")], Vec::new())
     }
 
@@ -180,7 +184,13 @@ mod tests {
         Snapshot {
             worker,
             at: Nanos(Nanos::from_secs(second).0 + 999_000_000),
-            cells: vec![Cell { second: second as u32, phase, ledger, in_time: 50, ..Cell::default() }],
+            cells: vec![Cell {
+                second: second as u32,
+                phase,
+                ledger,
+                in_time: 50,
+                ..Cell::default()
+            }],
             histograms: vec![(Tag::Response { request: 0, phase }, response)],
             causes: vec![(Outcome::HttpError, Cause::Status(503), 1)],
             ..Snapshot::default()

@@ -8,17 +8,32 @@ use clap::{Args, Command};
 /// Flags of other tools, and what to say to who types them. What `-t` and `-q` say
 /// depends on their value.
 const HINTS: &[(&str, &str)] = &[
-    ("-D", "a file with the body in hey and oha, a duration in h2load; type --data @FILE or -d TIME"),
+    (
+        "-D",
+        "a file with the body in hey and oha, a duration in h2load; type --data @FILE or -d TIME",
+    ),
     ("-b", "the body in bombardier; type --data TEXT"),
     ("-f", "a file with the body in bombardier; type --data @FILE"),
     ("-u", "users in k6 and Locust, a login in curl; type -c N or -a USER:PASSWORD"),
-    ("-p", "streams in oha, pipelining in autocannon, a file with the body in ab; type --http2 --streams N or --data @FILE (brunt does not pipeline)"),
-    ("-x", "a proxy in hey, oha and curl; brunt connects directly: type --connect-to ::HOST:PORT to measure what is there"),
+    (
+        "-p",
+        "streams in oha, pipelining in autocannon, a file with the body in ab; type --http2 --streams N or --data @FILE (brunt does not pipeline)",
+    ),
+    (
+        "-x",
+        "a proxy in hey, oha and curl; brunt connects directly: type --connect-to ::HOST:PORT to measure what is there",
+    ),
     ("-i", "iterations in k6; type -n N"),
     ("-w", "worker threads in autocannon; type --threads N"),
-    ("-U", "uncorrected latency in wrk2; leave it out: service time always stands beside response time"),
+    (
+        "-U",
+        "uncorrected latency in wrk2; leave it out: service time always stands beside response time",
+    ),
     ("-Z", "a file of bodies in oha; write a profile with a feeder and use brunt run URL -p FILE"),
-    ("-C", "a cookie in ab, the number of connections per second in others; type -H 'Cookie: …' or -c N"),
+    (
+        "-C",
+        "a cookie in ab, the number of connections per second in others; type -H 'Cookie: …' or -c N",
+    ),
     ("-j", "JSON in oha; type --json"),
     ("-v", "verbosity elsewhere; type -o DIR to keep everything that was measured"),
     ("-h2", "HTTP/2 in hey and vegeta; type --http2"),
@@ -43,19 +58,37 @@ const HINTS: &[(&str, &str)] = &[
     ("--query-per-second", "the rate in oha; type --rate N"),
     ("--burst-delay", "bursts in oha; type them as stages: -s 0s:500 -s 1s:500 -s 0s:0 -s 1s:0"),
     ("--burst-rate", "bursts in oha; type them as stages: -s 0s:500 -s 1s:500 -s 0s:0 -s 1s:0"),
-    ("--latency-correction", "always on in brunt with --rate: latency counts from when a request was due; leave it out"),
+    (
+        "--latency-correction",
+        "always on in brunt with --rate: latency counts from when a request was due; leave it out",
+    ),
     ("--output-format", "the output of oha; type --json"),
     ("--output", "the output elsewhere; type --json, or -o DIR for a whole record"),
     ("--format", "the output elsewhere; type --json"),
     ("--print", "parts of bombardier's output; type --json or --quiet"),
     ("--insecure-skip-tls-verify", "k6's way to take any certificate; type -k"),
-    ("--script", "a script of wrk, and brunt runs none; say what it does with -H, -X and --data, or in a profile"),
-    ("--redirect", "how many redirects oha follows; leave it out: a redirect is an answer, load what it points to"),
+    (
+        "--script",
+        "a script of wrk, and brunt runs none; say what it does with -H, -X and --data, or in a profile",
+    ),
+    (
+        "--redirect",
+        "how many redirects oha follows; leave it out: a redirect is an answer, load what it points to",
+    ),
     ("--unix-socket", "not built in brunt; load a TCP address of the service"),
     ("--proxy", "not built in brunt; type --connect-to ::HOST:PORT to measure what is there"),
-    ("--targets", "a file of requests in vegeta; write a profile with a mix and use brunt run URL -p FILE"),
-    ("--urls-from-file", "a file of URLs in oha; write a profile with a mix and use brunt run URL -p FILE"),
-    ("--rand-regex-url", "random URLs in oha; write a profile with values and use brunt run URL -p FILE"),
+    (
+        "--targets",
+        "a file of requests in vegeta; write a profile with a mix and use brunt run URL -p FILE",
+    ),
+    (
+        "--urls-from-file",
+        "a file of URLs in oha; write a profile with a mix and use brunt run URL -p FILE",
+    ),
+    (
+        "--rand-regex-url",
+        "random URLs in oha; write a profile with values and use brunt run URL -p FILE",
+    ),
     ("--no-color", "without effect: brunt uses no colours; leave it out"),
 ];
 

@@ -14,7 +14,7 @@ pub use args::LoadArgs;
 
 use super::options::check_threads;
 use crate::base::Nanos;
-use crate::plan::{Arrivals, Http2Plan, HostFacts, LoadPlan, Plan, RoutePlan, TransportPlan};
+use crate::plan::{Arrivals, HostFacts, Http2Plan, LoadPlan, Plan, RoutePlan, TransportPlan};
 use crate::target::{LoadUrl, Target};
 use anyhow::{Result, anyhow, bail};
 use std::net::SocketAddr;
@@ -107,7 +107,9 @@ fn check_output(args: &LoadArgs) -> Result<()> {
     check_threads(args.run.threads)?;
     let out = args.run.out.as_ref().and_then(|o| o.to_str());
     match out {
-        Some("json") => bail!("--out json: is a folder for the record; for JSON on stdout, use --json"),
+        Some("json") => {
+            bail!("--out json: is a folder for the record; for JSON on stdout, use --json")
+        }
         Some("csv") => bail!(
             "--out csv: is a folder for the record (series.csv is in it); name one, like -o record"
         ),

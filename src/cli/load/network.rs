@@ -21,7 +21,11 @@ pub(super) fn address(args: &NetworkArgs, url: &LoadUrl) -> Result<SocketAddr> {
         Some(addresses) => addresses,
         None => (host.as_str(), port)
             .to_socket_addrs()
-            .with_context(|| format!("cannot resolve `{host}`; give its address with --resolve {host}:{port}:ADDRESS"))?
+            .with_context(|| {
+                format!(
+                    "cannot resolve `{host}`; give its address with --resolve {host}:{port}:ADDRESS"
+                )
+            })?
             .collect(),
     };
     first_that_accepts(&addresses).with_context(|| format!("`{host}` has no address"))
@@ -134,9 +138,8 @@ pub(super) fn sources(all: &[String], to: SocketAddr) -> Result<Vec<IpAddr>> {
 
 /// First and last address of `10.0.0.1`, `10.0.0.0/24` or `10.0.0.1-10.0.0.9`.
 fn range(text: &str) -> Result<(IpAddr, IpAddr)> {
-    let wrong = || {
-        anyhow!("--source {text}: write it like 127.0.0.2, 127.0.1.0/28 or 127.0.0.2-127.0.0.9")
-    };
+    let wrong =
+        || anyhow!("--source {text}: write it like 127.0.0.2, 127.0.1.0/28 or 127.0.0.2-127.0.0.9");
     let parse = |part: &str| part.trim().parse::<IpAddr>().map_err(|_| wrong());
     if let Some((first, last)) = text.split_once('-') {
         let (first, last) = (parse(first)?, parse(last)?);
@@ -202,7 +205,11 @@ mod tests {
             assert_eq!((to.as_str(), at), (host, port), "{typed}");
         }
         let two = owned(&["other:443:10.0.0.1:1", "::10.0.0.2:2", "::10.0.0.3:3"]);
-        assert_eq!(redirected(&two, &url()).unwrap(), ("10.0.0.2".into(), 2), "the first that fits");
+        assert_eq!(
+            redirected(&two, &url()).unwrap(),
+            ("10.0.0.2".into(), 2),
+            "the first that fits"
+        );
         for (typed, says) in [
             ("shop.example:443:127.0.0.1", "HOST1:PORT1:HOST2:PORT2"),
             ("::a:99999", "HOST1:PORT1:HOST2:PORT2"),

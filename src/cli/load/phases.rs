@@ -28,7 +28,9 @@ pub(super) fn timing(args: &LoadArgs, streams: u32) -> Result<Timing> {
     let think = args.think.as_deref().map(|t| time("--think", t)).transpose()?;
     let is_open = args.rate.is_some() || !args.stage.is_empty();
     if is_open && think.is_some() {
-        bail!("--think: a rate does not wait for answers; leave out --think, or --rate and --stage");
+        bail!(
+            "--think: a rate does not wait for answers; leave out --think, or --rate and --stage"
+        );
     }
     if !args.stage.is_empty() {
         return Ok(Timing { arrivals: open, phases: stages(args)?, requests_max });

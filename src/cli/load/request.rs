@@ -104,7 +104,11 @@ fn statuses(text: &str) -> Result<Vec<u16>> {
         anyhow!("--expect-status: `{part}` is no status; write it like 200, 2xx or 200-204,304")
     };
     let one = |part: &str| {
-        part.trim().parse::<u16>().ok().filter(|s| (100..=599).contains(s)).ok_or_else(|| wrong(part))
+        part.trim()
+            .parse::<u16>()
+            .ok()
+            .filter(|s| (100..=599).contains(s))
+            .ok_or_else(|| wrong(part))
     };
     let mut all = Vec::new();
     for part in text.split(',') {

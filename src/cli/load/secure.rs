@@ -57,7 +57,9 @@ pub(super) fn streams(args: &LoadArgs) -> Result<u32> {
     let is_open = args.rate.is_some() || !args.stage.is_empty();
     match args.secure.streams {
         Some(0) => bail!("--streams: must be above 0"),
-        Some(n) if n > STREAMS_MAX => bail!("--streams: {n} is too many; use at most {STREAMS_MAX}"),
+        Some(n) if n > STREAMS_MAX => {
+            bail!("--streams: {n} is too many; use at most {STREAMS_MAX}")
+        }
         Some(n) => Ok(n),
         None if args.secure.http2 && is_open => Ok(Http2Plan::default().streams_max),
         None => Ok(1),

@@ -67,7 +67,10 @@ fn what_cannot_be_is_refused_by_its_flag() {
         (&["--reuse", "0"], "--requests-per-connection"),
         (&["--streams", "0", "--http2"], "--streams"),
         (&["--streams", "1000", "--http2", "-c", "100k"], "clap"),
-        (&["--streams", "1000", "--http2", "-c", "100000"], "--streams: 100000000 requests at once"),
+        (
+            &["--streams", "1000", "--http2", "-c", "100000"],
+            "--streams: 100000000 requests at once",
+        ),
         (&["--streams", "2"], "clap"),
         (&["--no-keepalive", "--reuse", "2"], "clap"),
         (&["--cert", "a.pem"], "clap"),
@@ -114,12 +117,17 @@ fn a_stage_of_no_duration_is_a_jump() {
 
 #[test]
 fn the_network_is_as_typed() {
-    let load = load_of(&["--connect-timeout", "300ms", "--reuse", "10", "--source", "127.0.0.2/31"]);
+    let load =
+        load_of(&["--connect-timeout", "300ms", "--reuse", "10", "--source", "127.0.0.2/31"]);
     let t = &load.transport;
-    assert_eq!((t.connect_timeout, t.requests_per_connection), (Some(Nanos::from_millis(300)), Some(10)));
+    assert_eq!(
+        (t.connect_timeout, t.requests_per_connection),
+        (Some(Nanos::from_millis(300)), Some(10))
+    );
     assert_eq!(t.sources, ["127.0.0.2", "127.0.0.3"].map(|a| a.parse::<IpAddr>().unwrap()));
     assert!(load.keep_alive && t.tls.is_none() && t.protocol == Protocol::Http1);
-    let plan = typed_plan(&["https://shop.example/", "--resolve", "shop.example:443:127.0.0.9", "-k"]);
+    let plan =
+        typed_plan(&["https://shop.example/", "--resolve", "shop.example:443:127.0.0.9", "-k"]);
     let plan = plan.unwrap();
     let tls = plan.load.transport.tls.as_ref().unwrap();
     assert_eq!((tls.server_name.as_str(), tls.verifies), ("shop.example", false));
@@ -150,7 +158,11 @@ fn what_users_of_other_tools_type_works() {
         (&["-n", "200", "-c", "50", U][..], 50, Err(200)),
         (&["-z", "10s", "-c", "20", U], 20, Ok(10)),
         (&["-n", "10", "-c", "1", "-m", "POST", "-T", "application/json", U], 1, Err(10)),
-        (&["-n", "10", "-c", "2", "-a", "user:pass", "-A", "text/html", "-H", "X-A: b", U], 2, Err(10)),
+        (
+            &["-n", "10", "-c", "2", "-a", "user:pass", "-A", "text/html", "-H", "X-A: b", U],
+            2,
+            Err(10),
+        ),
         (&["-n", "1000", "-disable-compression=true", U], 50, Err(0)),
         (&["-z", "6s", "-c", "10", "--no-tui", "--disable-keepalive", "--insecure", U], 10, Ok(6)),
         (&["--no-tui", "-z", "5s", "--connect-to", "127.0.0.1:1:127.0.0.2:2", U], 50, Ok(5)),
