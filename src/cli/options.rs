@@ -3,12 +3,16 @@
 use super::args::{Asked, Common, ServeArgs};
 use crate::base::Nanos;
 use crate::base::clock;
+use crate::base::units::parse_duration;
 use crate::objective::{Metric, Threshold};
 use crate::plan::{NodePlan, Peer, Plan};
 use crate::target::{Role, Settings};
 use anyhow::{Context, Result, anyhow, bail};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+
+/// The longest time that may be typed: thirty days.
+const TIME_MAX: Nanos = Nanos::from_secs(30 * 24 * 3600);
 
 /// Thresholds, each of which must be one that this plan can have data for.
 pub fn thresholds(asked: &Asked, plan: &Plan) -> Result<Vec<Threshold>> {
@@ -83,6 +87,15 @@ pub fn check_threads(threads: Option<u32>) -> Result<()> {
         Some(0) | Some(65..) => bail!("--threads: use 1 to 64"),
         _ => Ok(()),
     }
+}
+
+/// A duration that was typed for a flag, within bounds.
+pub fn time(flag: &str, text: &str) -> Result<Nanos> {
+    let time = parse_duration(text).map_err(|e| anyhow!("{flag}: {e}"))?;
+    if time > TIME_MAX {
+        bail!("{flag}: `{text}` is too long; use at most 30 days (720h)");
+    }
+    Ok(time)
 }
 
 /// `brunt serve ROLE` by hand: a NodePlan from flags.

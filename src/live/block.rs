@@ -14,6 +14,8 @@ const WIDE: usize = 64;
 const TALL: usize = 18;
 /// Columns of a bar at most.
 const BAR: usize = 40;
+/// Between two parts of a line.
+const SEPARATOR: &str = " · ";
 /// Lines of causes at most.
 const CAUSE_LINES: usize = 3;
 
@@ -26,11 +28,8 @@ pub(super) struct Size {
 
 /// Never more lines than the terminal has, and none longer.
 pub(super) fn block(s: &Progress, size: Size) -> Vec<String> {
-    let left = left(s);
-    let mut lines = vec![
-        format!("{}  {}  {}  {left}", s.target, bar(s, PROGRESS.min(size.columns / 3)), s.phase),
-        format!("  {}", figures(s)),
-    ];
+    let mut lines = vec![head(s, size.columns)];
+    push_joined(&mut lines, figures(s).split(SEPARATOR).map(str::to_string), size.columns, 2);
     if !s.faults_in_force.is_empty() {
         lines.push(format!("  in force: {}", s.faults_in_force.join(", ")));
     }
@@ -43,6 +42,13 @@ pub(super) fn block(s: &Progress, size: Size) -> Vec<String> {
     // last one is written.
     lines.truncate(size.lines.saturating_sub(1).max(1));
     lines.iter().map(|l| l.chars().take(size.columns - 1).collect()).collect()
+}
+
+/// Where there is no room for all of it, the target's name is left out.
+fn head(s: &Progress, columns: usize) -> String {
+    let rest = format!("{}  {}  {}", bar(s, PROGRESS.min(columns / 3)), s.phase, left(s));
+    let whole = format!("{}  {rest}", s.target);
+    if whole.chars().count() < columns { whole } else { rest }
 }
 
 /// What is left: by the clock, or by how fast requests have ended so far.
@@ -130,23 +136,25 @@ fn push_causes(lines: &mut Vec<String>, s: &Progress, columns: usize) {
     for (_, cause, n) in s.causes.iter().filter(|(outcome, ..)| *outcome != Outcome::Ok) {
         parts.push(format!("{} {}", cause, count_text(*n)));
     }
-    let mut line = String::from("  ");
-    let mut pushed = 0;
+    push_joined(lines, parts, columns, CAUSE_LINES);
+}
+
+/// Parts beside each other, on at most so many lines.
+fn push_joined(
+    lines: &mut Vec<String>,
+    parts: impl IntoIterator<Item = String>,
+    columns: usize,
+    most: usize,
+) {
+    let mut rows: Vec<String> = Vec::new();
     for part in parts {
-        let gap = if line.trim().is_empty() { "" } else { " · " };
-        if line.chars().count() + gap.chars().count() + part.chars().count() >= columns {
-            lines.push(std::mem::replace(&mut line, String::from("  ")));
-            pushed += 1;
-            if pushed == CAUSE_LINES {
-                return;
-            }
-            line.push_str(&part);
-        } else {
-            line.push_str(gap);
-            line.push_str(&part);
+        let n = part.chars().count() + SEPARATOR.chars().count();
+        match rows.last_mut().filter(|row| row.chars().count() + n < columns) {
+            Some(row) => row.push_str(&format!("{SEPARATOR}{part}")),
+            None => rows.push(format!("  {part}")),
         }
     }
-    lines.push(line);
+    lines.extend(rows.into_iter().take(most));
 }
 
 pub(super) fn plain_line(s: &Progress) -> String {
@@ -235,6 +243,7 @@ horizontal  ━━━━━━━━━━━━╌╌╌╌╌╌╌╌╌╌�
         }
         let narrow = block(&state(24), Size { columns: 40, lines: 24 }).join("\n");
         assert!(narrow.contains("p99      max") && !narrow.contains("p90"), "{narrow}");
+        assert!(narrow.contains("peak  24 s left") && narrow.contains("nodes up"), "{narrow}");
     }
 
     #[test]

@@ -98,7 +98,7 @@ impl<W: Write> Live<W> {
     /// Takes the block off the screen; what follows starts at the left.
     pub fn finish(&mut self) {
         self.last = None;
-        let text = self.to_the_start();
+        let text = self.go_to_the_start();
         if !text.is_empty() {
             self.write(&format!("{text}\x1b[J"));
         }
@@ -107,7 +107,7 @@ impl<W: Write> Live<W> {
     /// The block anew, below a line that stays if any. Each line is overwritten and only its rest
     /// is removed, so that nothing flickers.
     fn redrawn(&mut self, line: &str, state: &Progress) -> String {
-        let mut text = self.to_the_start();
+        let mut text = self.go_to_the_start();
         let stays = (!line.is_empty()).then(|| line.to_string());
         let lines = block(state, self.size);
         self.drawn = lines.iter().map(|l| l.chars().count()).collect();
@@ -119,7 +119,7 @@ impl<W: Write> Live<W> {
     }
 
     /// Back to the start of the block. A terminal that became narrower has wrapped its lines.
-    fn to_the_start(&mut self) -> String {
+    fn go_to_the_start(&mut self) -> String {
         if let Some(size) = self.ask_size.and_then(|ask| ask()) {
             self.size = Size { columns: size.columns.max(COLUMNS_MIN), ..size };
         }

@@ -4,7 +4,7 @@ use super::load::{
     Arrivals, Check, LoadPlan, PhasePlan, RegionPlan, RequestPlan, RoutePlan, ValueKind, ValuePlan,
 };
 use super::topology::{self, Topology};
-use super::{HostFacts, Plan, TlsPlan, TransportPlan};
+use super::{HostFacts, Plan, TransportPlan};
 use crate::base::{Nanos, random};
 use crate::fault::{Fault, FaultKind, Selector};
 use crate::profile::{ArrivalKind, CheckSpec, Profile, Request, ValueSpec};
@@ -90,8 +90,7 @@ pub fn compile(
     let cost_s = cost_per_request(target, profile)?;
     let regions = regions(target, profile);
     let topology = topology::lay_out(target, profile, &regions, seed, host)?;
-    let mut load = load(target, profile, seed, host, cost_s, &regions, &topology)?;
-    load.transport.tls = load.transport.tls.take().or_else(|| tls(target));
+    let load = load(target, profile, seed, host, cost_s, &regions, &topology)?;
     Ok(Plan {
         target: target.name.clone(),
         profile: profile.name.clone(),
@@ -228,12 +227,6 @@ fn value(name: &str, spec: &ValueSpec) -> ValuePlan {
         ValueSpec::WriteId {} => ValueKind::WriteId,
     };
     ValuePlan { name: name.to_string(), kind }
-}
-
-/// A certificate that cannot be verified is refused; only `brunt load` has `-k`.
-fn tls(target: &Target) -> Option<TlsPlan> {
-    let url = LoadUrl::parse(target.url.as_deref()?).ok().filter(|url| url.is_tls)?;
-    Some(TlsPlan { server_name: url.host, verifies: true, ..TlsPlan::default() })
 }
 
 /// Host header and address of a URL target.

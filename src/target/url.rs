@@ -8,7 +8,7 @@ pub struct LoadUrl {
     /// Without the brackets of an IPv6 address.
     pub host: String,
     pub port: u16,
-    /// https.
+    /// Whether it is https.
     pub is_tls: bool,
     /// The `Host` header.
     pub authority: String,
@@ -59,9 +59,9 @@ impl LoadUrl {
 }
 
 /// The port of what follows a host: nothing, `:` and a number.
-fn port(rest: &str, default: u16) -> Result<u16, String> {
+fn port(rest: &str, usual: u16) -> Result<u16, String> {
     match rest.strip_prefix(':') {
-        None => Ok(default),
+        None => Ok(usual),
         Some(text) => match text.parse::<u16>() {
             Ok(port) if port > 0 => Ok(port),
             _ => Err(format!("`{text}` is not a port; use 1 to 65535")),
@@ -80,10 +80,8 @@ mod tests {
         assert_eq!((url.authority.as_str(), url.path.as_str()), ("[::1]:81", "/a?b=c"));
         let url = LoadUrl::parse("http://localhost").unwrap();
         assert_eq!((url.host.as_str(), url.port, url.path.as_str()), ("localhost", 80, "/"));
-        assert!(!url.is_tls);
-        let url = LoadUrl::parse("https://localhost/a").unwrap();
-        assert_eq!((url.port, url.is_tls, url.authority.as_str()), (443, true, "localhost"));
-        assert_eq!(LoadUrl::parse("https://localhost:8443").unwrap().port, 8443);
+        let url = LoadUrl::parse("https://localhost").unwrap();
+        assert_eq!((url.port, url.is_tls), (443, true));
     }
 
     #[test]

@@ -1,20 +1,11 @@
 //! Numbers as they are typed for a flag, within bounds.
 
 use crate::base::Nanos;
-use crate::base::units::{parse_count, parse_duration, parse_rate};
+use crate::base::units::{parse_count, parse_rate};
+pub(super) use crate::cli::options::time;
 use anyhow::{Result, anyhow, bail};
 
-/// The longest time that may be typed: thirty days.
-const TIME_MAX: Nanos = Nanos::from_secs(30 * 24 * 3600);
 const RATE_MAX: f64 = 10e6;
-
-pub(super) fn time(flag: &str, text: &str) -> Result<Nanos> {
-    let time = parse_duration(text).map_err(|e| anyhow!("{flag}: {e}"))?;
-    if time > TIME_MAX {
-        bail!("{flag}: `{text}` is too long; use at most 30 days (720h)");
-    }
-    Ok(time)
-}
 
 pub(super) fn time_above_zero(flag: &str, text: &str) -> Result<Nanos> {
     match time(flag, text)? {

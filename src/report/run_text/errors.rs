@@ -20,13 +20,13 @@ pub fn push_errors(out: &mut String, causes: &[(Outcome, Cause, u64)]) {
             "" => String::new(),
             remedy => format!(": {remedy}"),
         };
-        push(out, &format!("{:>10}  {cause}{remedy}", count_text(*n)));
+        push(out, &format!("- {} {cause}{remedy}", count_text(*n)));
     }
     if all.len() > CAUSES {
         let rest: u64 = all[CAUSES..].iter().map(|(_, _, n)| n).sum();
         push(
             out,
-            &format!("{:>10}  others (causes.csv of a record, -o DIR, has all)", count_text(rest)),
+            &format!("- {} others (causes.csv of a record, -o DIR, has all)", count_text(rest)),
         );
     }
 }
@@ -97,10 +97,10 @@ mod tests {
         let reset = (Outcome::TransportError, Cause::Reset, 5_000);
         let said = text(&[refused, reset, (Outcome::HttpError, Cause::Status(500), 20)]);
         let lines: Vec<&str> = said.lines().collect();
-        assert!(lines[0].starts_with("     5,000  connection reset: the server"), "{said}");
-        assert!(lines[1].starts_with("     4,950  connection refused: nobody listens"), "{said}");
-        assert!(lines[2].starts_with("        20  status 500: it failed"), "{said}");
-        assert_eq!(text(&[(Outcome::NeverSent, Cause::Stopped, 3)]), "         3  run stopped\n");
+        assert!(lines[0].starts_with("- 5,000 connection reset: the server"), "{said}");
+        assert!(lines[1].starts_with("- 4,950 connection refused: nobody listens"), "{said}");
+        assert!(lines[2].starts_with("- 20 status 500: it failed"), "{said}");
+        assert_eq!(text(&[(Outcome::NeverSent, Cause::Stopped, 3)]), "- 3 run stopped\n");
         assert_eq!(text(&[]), "");
     }
 
@@ -109,7 +109,7 @@ mod tests {
         let many: Vec<_> = (500..520).map(|s| (Outcome::HttpError, Cause::Status(s), 2)).collect();
         let said = text(&many);
         assert_eq!(said.lines().count(), CAUSES + 1, "{said}");
-        assert!(said.contains("28  others"), "{said}");
+        assert!(said.contains("- 28 others"), "{said}");
     }
 
     #[test]

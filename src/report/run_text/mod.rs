@@ -284,7 +284,7 @@ fn push_verdict(out: &mut String, s: &Summary) {
 mod tests {
     use super::*;
     use crate::analysis::summarise;
-    use crate::analysis::testing::{Builder, power_off_story};
+    use crate::analysis::testing::power_off_story;
 
     #[test]
     fn one_run_fits_one_screen() {

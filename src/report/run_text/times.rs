@@ -14,11 +14,14 @@ pub fn push_table(out: &mut String, record: &Record, s: &Summary) {
     let phases = &record.manifest.plan.load.phases;
     let measured =
         merged(record, true, |_, p| phases.get(usize::from(p)).is_some_and(|p| p.measured));
-    let bars = bars(&measured, BARS);
+    let (bars, rows) = (bars(&measured, BARS), rows(s));
+    if rows.is_empty() {
+        out.push_str("response   no answer was ok, so there are no times\n");
+        return;
+    }
     let heads = format!("{:<8}{:>12}{:>12}", "", "response", "service");
     let beside = if bars.is_empty() { "" } else { "    response times" };
     out.push_str(&format!("{heads}{beside}\n"));
-    let rows = rows(s);
     let most = bars.iter().map(|b| b.count).max().unwrap_or(0);
     for index in 0..rows.len().max(bars.len()) {
         let left = rows.get(index).cloned().unwrap_or_default();

@@ -9,23 +9,21 @@ use crate::plan::{Arrivals, LoadPlan};
 /// Response ÷ service time from which the difference deserves a sentence.
 const APART: f64 = 1.2;
 
-/// What is printed of a quantile's name.
-fn shown(name: &str) -> &str {
-    match name {
-        "p999" => "p99.9",
-        "p9999" => "p99.99",
-        name => name,
-    }
-}
+/// Below the highest quantile a difference must also be one that somebody may notice: that of a
+/// median is otherwise that of a few microseconds.
+const NOTICED: Nanos = Nanos::from_millis(1);
 
 pub fn difference_of(s: &Summary, load: &LoadPlan) -> Option<String> {
-    let (name, response) = s.response_time_ns.highest()?;
-    let service = s.service_time_ns.named(name)?;
-    if (response.0 as f64) < service.0 as f64 * APART {
-        return None;
-    }
-    let is_major =
-        |part: Option<Nanos>| part.is_some_and(|p| p.0 * 2 >= response.saturating_sub(service).0);
+    let (highest, _) = s.response_time_ns.highest()?;
+    let apart = |name: &'static str| {
+        let (response, service) = (s.response_time_ns.named(name)?, s.service_time_ns.named(name)?);
+        let is_noticed = name == highest || response.saturating_sub(service) >= NOTICED;
+        let is_apart = response.0 as f64 >= service.0 as f64 * APART;
+        (is_apart && is_noticed).then_some((name, response, service))
+    };
+    let (name, response, service) = ["p99", "p95", "p90", "p50"].into_iter().find_map(apart)?;
+    let gap = response.saturating_sub(service);
+    let is_major = |part: Option<Nanos>| part.is_some_and(|p| p.0 * 2 >= gap.0);
     let cause = if is_major(s.start_lag_ns.named(name)) {
         "brunt itself started them late (give it more cores with --threads, or a lower rate)".into()
     } else if is_major(s.connection_wait_ns.named(name)) {
@@ -34,7 +32,6 @@ pub fn difference_of(s: &Summary, load: &LoadPlan) -> Option<String> {
         let timeout = load.timeout;
         format!("requests without an answer count with the time that they waited (up to {timeout})")
     };
-    let name = shown(name);
     Some(format!("At {name}, visitors waited {response} where an answer took {service}: {cause}."))
 }
 
@@ -138,6 +135,23 @@ mod tests {
             s.generator.in_flight_max = Some(40);
         });
         assert!(text.contains("4 streams each"), "{text}");
+    }
+
+    #[test]
+    fn a_median_that_differs_is_told_where_the_tails_do_not() {
+        let median = |response_us, service_us| {
+            let record = power_off_story().build();
+            let mut s = summarise(&record);
+            let us = |n| Some(Nanos::from_micros(n));
+            for times in [&mut s.response_time_ns, &mut s.service_time_ns] {
+                (times.p90, times.p95, times.p99) = (us(90_000), us(90_000), us(90_000));
+            }
+            s.response_time_ns.p50 = us(response_us);
+            s.service_time_ns.p50 = us(service_us);
+            difference_of(&s, &record.manifest.plan.load)
+        };
+        assert!(median(9_000, 3_000).unwrap().starts_with("At p50, visitors waited 9.00 ms"));
+        assert_eq!(median(90, 60), None);
     }
 
     #[test]
