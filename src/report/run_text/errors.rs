@@ -96,7 +96,7 @@ mod tests {
         let refused = (Outcome::TransportError, Cause::ConnectRefused, 4_950);
         let reset = (Outcome::TransportError, Cause::Reset, 5_000);
         let said = text(&[refused, reset, (Outcome::HttpError, Cause::Status(500), 20)]);
-        let lines: Vec<&str> = said.lines().collect();
+        let lines: Vec<&str> = said.lines().filter(|l| l.starts_with("- ")).collect();
         assert!(lines[0].starts_with("- 5,000 connection reset: the server"), "{said}");
         assert!(lines[1].starts_with("- 4,950 connection refused: nobody listens"), "{said}");
         assert!(lines[2].starts_with("- 20 status 500: it failed"), "{said}");
