@@ -310,7 +310,8 @@ fn bad_input_is_refused_with_what_to_do() {
     let two = "horizontal[server.database.count=2]";
     check_refused(&scene, &["run", two], &["two databases cannot form a majority"]);
     check_refused(&scene, &["run", "garage", "--out", "file/x"], &["--out"]);
-    check_refused(&scene, &["load", "https://127.0.0.1/"], &["https"]);
+    check_refused(&scene, &["load", "-t", "4", "http://127.0.0.1:1"], &["--threads 4"]);
+    check_refused(&scene, &["load", "-h2", "http://127.0.0.1:1"], &["--http2"]);
     check_refused(&scene, &["load", "http://127.0.0.1:1", "-d", "10"], &["no unit"]);
     check_refused(&scene, &["load", "http://127.0.0.1:1", "-d", "{\"a\":1}"], &["--data"]);
     check_refused(&scene, &["load", "http://127.0.0.1:1", "-r", "fast"], &["--rate"]);
@@ -343,6 +344,14 @@ fn a_url_is_loaded_without_any_file() {
     assert!(open["ledger"]["ok"].as_u64().unwrap() > 100, "{open}");
     let closed = json(&scene.run(&["load", url, "-c", "2", "-n", "500", "--json"]));
     assert_eq!(closed["ledger"]["planned"], 500, "{closed}");
+    let asked = |threshold: &str| {
+        let load = ["load", url, "-n", "500", "-c", "2", "--quiet", "--threshold"];
+        scene.run(&[&load[..], &[threshold]].concat()).status.code()
+    };
+    assert_eq!(asked("errors: rate<0.01"), Some(0));
+    assert_eq!(asked("throughput: rate>100000000"), Some(3), "a missed threshold");
+    assert_eq!(asked("response_time: p(99.99)<1h"), Some(4), "no data is never a pass");
+    assert_eq!(asked("response_time{phase:peak}: p(99)<1s"), Some(2), "no such phase");
     cache.kill().unwrap();
     cache.wait().unwrap();
     let refused = scene.run(&["load", url, "-c", "1", "-n", "3", "--json"]);

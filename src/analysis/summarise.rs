@@ -243,7 +243,7 @@ fn generator(record: &Record) -> GeneratorSummary {
         rss_max_bytes: rows().map(|r| r.rss_bytes).max(),
         workers: record.manifest.workers,
         connections: match record.manifest.plan.load.arrivals {
-            Arrivals::Closed { connections, .. } => Some(connections),
+            Arrivals::Closed { .. } => Some(record.manifest.plan.load.connections_max),
             _ => None,
         },
         in_flight_max: record.series.iter().map(|r| r.in_flight).max(),

@@ -1,6 +1,7 @@
 //! Floor 0: what every other module may rely on. Units, the clock, seeded random
 //! streams, the latency histogram and calibrated CPU work. No I/O beyond reading clocks.
 
+pub mod bars;
 pub mod clock;
 pub mod document;
 pub mod histogram;

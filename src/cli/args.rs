@@ -1,5 +1,6 @@
 //! What is typed. What it means is in `options` and the commands.
 
+use super::load::LoadArgs;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -18,7 +19,7 @@ pub enum Command {
     /// One run of a target: start, load, chaos, record
     Run(RunArgs),
     /// Load one URL, without any file
-    Load(LoadArgs),
+    Load(Box<LoadArgs>),
     /// Say in words what a profile would do to a target; nothing is fired
     Explain(ExplainArgs),
     /// Start a target, print its addresses, hold it until Ctrl-C
@@ -55,6 +56,18 @@ pub struct Common {
     pub threads: Option<u32>,
 }
 
+/// What a run is asked to have shown.
+#[derive(Debug, Args)]
+pub struct Asked {
+    /// What must hold, else exit 3: 'response_time: p(99)<200ms', 'errors: rate<0.01',
+    /// 'throughput: rate>450' (repeatable)
+    #[arg(long, value_name = "EXPR")]
+    pub threshold: Vec<String>,
+    /// Exit 0 instead of 5 when a threshold can be neither met nor missed
+    #[arg(long)]
+    pub allow_inconclusive: bool,
+}
+
 #[derive(Debug, Args)]
 pub struct CompareArgs {
     /// Targets (names, files, variants like 'horizontal[balancer.algorithm=round-robin]'), or
@@ -71,6 +84,8 @@ pub struct CompareArgs {
 pub struct RunArgs {
     /// A target: a file, a name in targets/, or a URL
     pub target: String,
+    #[command(flatten)]
+    pub asked: Asked,
     #[command(flatten)]
     pub common: Common,
 }
@@ -124,66 +139,4 @@ pub struct ServeArgs {
     /// By hand: where a database keeps its data
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub struct LoadArgs {
-    /// http://host:port/path
-    pub url: String,
-    /// Connections; without --rate, a closed loop keeps all of them busy
-    #[arg(short, long, value_name = "N")]
-    pub connections: Option<u32>,
-    /// How long, like 10s or 2m [default: 10s, or until -n requests]
-    #[arg(short, long, visible_short_alias = 'z', value_name = "TIME")]
-    pub duration: Option<String>,
-    /// End after so many requests, like 1000 or 10k
-    #[arg(short = 'n', long, value_name = "N")]
-    pub requests: Option<String>,
-    /// Open loop: so many requests start, however slow the answers: 500, 500/s, 30/m, 10k
-    #[arg(
-        short,
-        long,
-        visible_short_alias = 'R',
-        visible_aliases = ["qps", "rps"],
-        value_name = "RATE"
-    )]
-    pub rate: Option<String>,
-    /// A stage of an open loop: reach RATE over TIME (repeatable), like 30s:200
-    #[arg(short, long, value_name = "TIME:RATE", conflicts_with = "rate")]
-    pub stage: Vec<String>,
-    /// A header, like 'Accept: text/html' (repeatable)
-    #[arg(short = 'H', long, value_name = "NAME: VALUE")]
-    pub header: Vec<String>,
-    /// [default: GET, or POST with --data]
-    #[arg(short = 'X', long)]
-    pub method: Option<String>,
-    /// The body; @file reads it from a file
-    #[arg(long, value_name = "TEXT|@FILE")]
-    pub data: Option<String>,
-    /// When independent visitors come: poisson, or constant gaps
-    #[arg(long, value_name = "KIND", default_value = "poisson")]
-    pub arrivals: String,
-    /// Longest wait for an answer, from when it was due
-    #[arg(long, value_name = "TIME", default_value = "10s")]
-    pub timeout: String,
-    /// Load before measuring begins
-    #[arg(long, value_name = "TIME")]
-    pub warmup: Option<String>,
-    /// A new connection for each request
-    #[arg(long)]
-    pub no_keepalive: bool,
-    #[arg(long, default_value_t = 1)]
-    pub seed: u64,
-    /// Generator threads [default: one for each of brunt's cores]
-    #[arg(long, value_name = "N")]
-    pub threads: Option<u32>,
-    /// Keep a record in this folder
-    #[arg(short, long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
-    /// Print the summary as JSON on stdout
-    #[arg(long)]
-    pub json: bool,
-    /// Say nothing while it runs
-    #[arg(long)]
-    pub quiet: bool,
 }

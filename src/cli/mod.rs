@@ -4,6 +4,7 @@
 mod args;
 mod commands;
 mod exit;
+mod load;
 mod options;
 mod signals;
 
@@ -28,9 +29,18 @@ pub fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some(fleet::KEEPER_COMMAND) {
         return fleet::keeper::main(fleet::keeper::FD);
     }
+    let typed: Vec<String> =
+        std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let is_load = typed.first().is_some_and(|command| command == "load");
+    if let Some(hint) = load::foreign::hint_before(&typed).filter(|_| is_load) {
+        return end(Err(anyhow::anyhow!(hint)));
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
+            if let Some(hint) = load::foreign::hint_after(&error, &typed).filter(|_| is_load) {
+                return end(Err(anyhow::anyhow!(hint)));
+            }
             let _ = error.print();
             return ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::PASS });
         }

@@ -1,9 +1,9 @@
 //! `summary.md`: short, for CI. GitHub shows it as the job's summary.
 
-use super::run_text::{difference, fault_text};
+use super::run_text::{difference_of, fault_text};
 use super::text::{header_lines, verdict_line};
 use crate::analysis::comparison::{Comparison, count_text, percent};
-use crate::analysis::{Level, Summary};
+use crate::analysis::{Level, Run};
 
 pub fn compare_markdown(c: &Comparison) -> String {
     let mut out = format!("## brunt compare {}\n\n", escape(&c.targets.join(" ")));
@@ -32,7 +32,8 @@ pub fn compare_markdown(c: &Comparison) -> String {
     out
 }
 
-pub fn run_markdown(s: &Summary) -> String {
+pub fn run_markdown(run: &Run<'_>) -> String {
+    let s = run.summary;
     let in_time = crate::analysis::share(s.in_time, s.ledger.planned).map_or("–".into(), percent);
     let mut out = format!("## brunt: {} — {}\n\n", escape(&s.target), s.verdict);
     out.push_str(&format!(
@@ -49,7 +50,7 @@ pub fn run_markdown(s: &Summary) -> String {
     }
     out.push('\n');
     let doubts = s.validity.doubts.iter().filter(|d| d.level != Level::Invalid);
-    let lines = (difference(s).into_iter())
+    let lines = (difference_of(s, &run.record.manifest.plan.load).into_iter())
         .chain(s.faults.iter().map(fault_text))
         .chain(s.objectives.iter().map(|o| format!("{}: {:?}", o.expression, o.verdict)))
         .chain(s.reasons.iter().cloned())
@@ -94,7 +95,8 @@ mod tests {
             assert!(text.len() < 8_000);
             let mut summary = runs[1].summary.clone();
             summary.target = "a|<b>".into();
-            assert!(run_markdown(&summary).contains("a\\|&lt;b>"));
+            let run = Run { record: runs[1].record, summary: &summary };
+            assert!(run_markdown(&run).contains("a\\|&lt;b>"));
         });
     }
 }

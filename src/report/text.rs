@@ -167,7 +167,11 @@ fn push_footnotes(out: &mut String, notes: &[String]) {
 
 /// Adds a line, broken between words where it would pass the width; what follows is indented.
 pub fn push_wrapped(out: &mut String, text: &str) {
-    if text.chars().count() <= WIDTH {
+    push_wrapped_at(out, text, WIDTH);
+}
+
+pub fn push_wrapped_at(out: &mut String, text: &str, width: usize) {
+    if text.chars().count() <= width {
         out.push_str(text);
         out.push('\n');
         return;
@@ -178,7 +182,7 @@ pub fn push_wrapped(out: &mut String, text: &str) {
         if word.is_empty() && line.trim().is_empty() {
             continue;
         }
-        if line.chars().count() + 1 + word.chars().count() > WIDTH {
+        if line.chars().count() + 1 + word.chars().count() > width {
             out.push_str(line.trim_end());
             out.push('\n');
             line = " ".into();

@@ -228,7 +228,7 @@ impl<'a> Conductor<'a> {
             generator: Some(generator),
             chaos,
             steady,
-            tally: Tally::new(options.workers),
+            tally: Tally::new(options.workers, &plan.load),
             written: WrittenKeys::default(),
             phases_told: 0,
             workers_ended: 0,

@@ -13,4 +13,4 @@ mod tell;
 mod watch;
 
 pub use conductor::{End, Finished, Options, RunError, conduct};
-pub use watch::{Progress, Silent, Watcher};
+pub use watch::{Percentiles, Progress, Silent, Watcher};

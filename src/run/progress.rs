@@ -1,18 +1,35 @@
-//! Snapshots and events → what a watcher sees.
+//! Snapshots and events → what a watcher sees. Two histograms, and one more for each second that
+//! is not complete yet: bounded, however long the run.
 
-use super::watch::Progress;
-use crate::base::{Histogram, Nanos, Quantile};
-use crate::plan::Plan;
-use crate::record::{Event, EventKind, Snapshot, Tag};
-use std::collections::{BTreeMap, BTreeSet};
+use super::watch::{Percentiles, Progress};
+use crate::base::bars::{Bar, bars};
+use crate::base::{Histogram, Nanos};
+use crate::plan::{LoadPlan, Plan};
+use crate::record::{Cause, Event, EventKind, Ledger, Outcome, Snapshot, Tag};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// Collects what happened in each second, keeps the last complete one.
+/// Rows of the histogram that is shown.
+const BARS: usize = 8;
+/// Seconds of which some workers have reported and others not; the oldest give way.
+const PENDING: usize = 8;
+/// Causes that are shown at most.
+const CAUSES: usize = 12;
+
+/// Collects what happened in each second, keeps the last complete one and the sum.
 pub(super) struct Tally {
     workers: u32,
+    /// The last second of each worker that has ended.
+    ended_workers: Vec<u32>,
     pending: BTreeMap<u32, Second>,
     shown: Second,
+    last_second: Percentiles,
+    /// Which phases are measured.
+    measured: Vec<bool>,
+    so_far: Histogram,
+    so_far_shown: (Percentiles, Vec<Bar>),
     /// Over the whole run.
-    ended: u64,
+    ledger: Ledger,
+    causes: HashMap<(Outcome, Cause), u64>,
     in_flight: BTreeMap<u32, u32>,
     in_force: Vec<String>,
     down: BTreeSet<String>,
@@ -29,12 +46,18 @@ struct Second {
 }
 
 impl Tally {
-    pub fn new(workers: u32) -> Self {
+    pub fn new(workers: u32, load: &LoadPlan) -> Self {
         Tally {
             workers,
+            ended_workers: Vec::new(),
             pending: BTreeMap::new(),
             shown: Second::default(),
-            ended: 0,
+            last_second: Percentiles::default(),
+            measured: load.phases.iter().map(|p| p.measured).collect(),
+            so_far: Histogram::new(),
+            so_far_shown: Default::default(),
+            ledger: Ledger::default(),
+            causes: HashMap::new(),
             in_flight: BTreeMap::new(),
             in_force: Vec::new(),
             down: BTreeSet::new(),
@@ -43,24 +66,48 @@ impl Tally {
 
     pub fn snapshot(&mut self, snapshot: &Snapshot) {
         self.in_flight.insert(snapshot.worker, snapshot.in_flight + snapshot.waiting);
+        for (outcome, cause, n) in &snapshot.causes {
+            *self.causes.entry((*outcome, *cause)).or_default() += n;
+        }
         let index = (snapshot.at.0 / Nanos::SECOND.0) as u32;
         let second = self.pending.entry(index).or_default();
         second.reports += 1;
         for cell in &snapshot.cells {
             second.planned += cell.ledger.planned;
             second.ended += cell.ledger.ended();
-            self.ended += cell.ledger.ended();
+            self.ledger.add(&cell.ledger);
             second.ok += cell.ledger.ok;
             second.in_time += cell.in_time;
         }
         for (tag, histogram) in &snapshot.histograms {
-            if matches!(tag, Tag::Response { .. }) {
-                second.response.get_or_insert_default().merge(histogram);
+            let Tag::Response { phase, .. } = tag else { continue };
+            second.response.get_or_insert_default().merge(histogram);
+            if self.measured.get(usize::from(*phase)).is_some_and(|measured| *measured) {
+                self.so_far.merge(histogram);
             }
         }
-        if second.reports >= self.workers {
+        if snapshot.is_last {
+            self.ended_workers.push(index);
+        }
+        self.show(index);
+    }
+
+    /// A second of which every worker that was still there has reported is complete.
+    fn show(&mut self, index: u32) {
+        let gone = self.ended_workers.iter().filter(|at| **at < index).count() as u32;
+        let reports = self.pending.get(&index).map_or(0, |second| second.reports);
+        if reports + gone >= self.workers {
             self.shown = self.pending.remove(&index).unwrap_or_default();
             self.pending.retain(|i, _| *i > index);
+            self.last_second = self
+                .shown
+                .response
+                .take()
+                .map_or_else(Percentiles::default, |h| Percentiles::of(&h));
+            self.so_far_shown = (Percentiles::of(&self.so_far), bars(&self.so_far, BARS));
+        }
+        while self.pending.len() > PENDING {
+            self.pending.pop_first();
         }
     }
 
@@ -88,15 +135,104 @@ impl Tally {
             },
             elapsed,
             total: load.end(),
-            requests: load.requests_max.map(|most| (self.ended, most)),
+            requests: load.requests_max.map(|most| (self.ledger.ended(), most)),
             offered_per_s: shown.planned as f64,
             completed_per_s: shown.ok as f64,
             in_time_share: (shown.ended > 0).then(|| shown.in_time as f64 / shown.ended as f64),
-            p99: shown.response.as_ref().and_then(|h| h.quantile(Quantile(0.99)).or(h.max())),
+            last_second: self.last_second,
+            so_far: self.so_far_shown.0,
+            bars: self.so_far_shown.1.clone(),
+            ledger: self.ledger,
+            causes: self.most_frequent(),
             nodes_up: plan.nodes.len() - self.down.len(),
             nodes_total: plan.nodes.len(),
             faults_in_force: self.in_force.clone(),
             in_flight: self.in_flight.values().sum(),
         }
+    }
+
+    fn most_frequent(&self) -> Vec<(Outcome, Cause, u64)> {
+        let mut all: Vec<_> = self.causes.iter().map(|((o, c), n)| (*o, *c, *n)).collect();
+        all.sort_by_key(|(outcome, cause, n)| (std::cmp::Reverse(*n), *outcome, *cause));
+        all.truncate(CAUSES);
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Arrivals, PhasePlan, RequestPlan};
+    use crate::record::Cell;
+
+    fn load() -> LoadPlan {
+        let warm = PhasePlan {
+            measured: false,
+            ..PhasePlan::level("warm-up", Nanos::ZERO, Nanos::SECOND, 100.0)
+        };
+        let phases =
+            vec![warm, PhasePlan::level("load", Nanos::SECOND, Nanos::from_secs(9), 100.0)];
+        LoadPlan::new(Arrivals::Constant, phases, vec![RequestPlan::get("a", "h", "/")], Vec::new())
+    }
+
+    fn snapshot(worker: u32, second: u64, phase: u16, ms: u64) -> Snapshot {
+        let mut response = Histogram::new();
+        for _ in 0..50 {
+            response.record(Nanos::from_millis(ms));
+        }
+        let ledger = Ledger { planned: 51, ok: 50, http_error: 1, ..Ledger::default() };
+        Snapshot {
+            worker,
+            at: Nanos(Nanos::from_secs(second).0 + 999_000_000),
+            cells: vec![Cell {
+                second: second as u32,
+                phase,
+                ledger,
+                in_time: 50,
+                ..Cell::default()
+            }],
+            histograms: vec![(Tag::Response { request: 0, phase }, response)],
+            causes: vec![(Outcome::HttpError, Cause::Status(503), 1)],
+            ..Snapshot::default()
+        }
+    }
+
+    #[test]
+    fn what_is_measured_adds_up_and_the_warm_up_does_not_count() {
+        let mut tally = Tally::new(2, &load());
+        for worker in 0..2 {
+            tally.snapshot(&snapshot(worker, 0, 0, 900));
+        }
+        assert_eq!(tally.so_far_shown.0.p50, None);
+        assert!(tally.last_second.p50.is_some());
+        for second in 1..4 {
+            tally.snapshot(&snapshot(0, second, 1, 10));
+            tally.snapshot(&snapshot(1, second, 1, 20));
+        }
+        let (so_far, bars) = &tally.so_far_shown;
+        assert!(so_far.max.unwrap() < Nanos::from_millis(21), "{so_far:?}");
+        assert_eq!(bars.iter().map(|b| b.count).sum::<u64>(), 300);
+        assert_eq!(tally.ledger.planned, 8 * 51);
+        assert_eq!(tally.most_frequent(), [(Outcome::HttpError, Cause::Status(503), 8)]);
+    }
+
+    #[test]
+    fn a_second_is_complete_without_the_workers_that_have_ended() {
+        let mut tally = Tally::new(2, &load());
+        tally.snapshot(&snapshot(0, 1, 1, 10));
+        assert_eq!(tally.shown.planned, 0);
+        tally.snapshot(&Snapshot { is_last: true, ..snapshot(1, 1, 1, 10) });
+        assert_eq!(tally.shown.planned, 102);
+        tally.snapshot(&snapshot(0, 2, 1, 10));
+        assert_eq!(tally.shown.planned, 51);
+    }
+
+    #[test]
+    fn seconds_that_never_complete_do_not_pile_up() {
+        let mut tally = Tally::new(2, &load());
+        for second in 0..100 {
+            tally.snapshot(&snapshot(0, second, 1, 10));
+        }
+        assert!(tally.pending.len() <= PENDING);
     }
 }

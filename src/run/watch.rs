@@ -1,6 +1,8 @@
 //! What whoever watches a run gets to see. The terminal view implements it.
 
-use crate::base::Nanos;
+use crate::base::bars::Bar;
+use crate::base::{Histogram, Nanos, Quantile};
+use crate::record::{Cause, Ledger, Outcome};
 
 /// The state of the run, several times a second.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -17,11 +19,42 @@ pub struct Progress {
     pub completed_per_s: f64,
     /// Share of what ended in that second that was in time; `None` when nothing ended.
     pub in_time_share: Option<f64>,
-    pub p99: Option<Nanos>,
+    /// Response times of that second, and of the measured phases so far: of the same histograms
+    /// that the record gets.
+    pub last_second: Percentiles,
+    pub so_far: Percentiles,
+    /// The latter as bars.
+    pub bars: Vec<Bar>,
+    /// Over the whole run so far.
+    pub ledger: Ledger,
+    /// Statuses and reasons, the most frequent first.
+    pub causes: Vec<(Outcome, Cause, u64)>,
     pub nodes_up: usize,
     pub nodes_total: usize,
     pub faults_in_force: Vec<String>,
     pub in_flight: u32,
+}
+
+/// Those of a histogram that a view shows; `None` with fewer than ten samples above.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Percentiles {
+    pub p50: Option<Nanos>,
+    pub p90: Option<Nanos>,
+    pub p99: Option<Nanos>,
+    pub p999: Option<Nanos>,
+    pub max: Option<Nanos>,
+}
+
+impl Percentiles {
+    pub fn of(h: &Histogram) -> Percentiles {
+        let q = |q| h.quantile(Quantile(q));
+        Percentiles { p50: q(0.5), p90: q(0.9), p99: q(0.99), p999: q(0.999), max: h.max() }
+    }
+
+    /// p99, or the highest value where there were too few for it, with its name.
+    pub fn high(&self) -> Option<(&'static str, Nanos)> {
+        self.p99.map(|v| ("p99", v)).or(self.max.map(|v| ("max", v)))
+    }
 }
 
 /// A watcher never slows the run: it is called from the conductor's own thread.

@@ -69,7 +69,8 @@ pub fn prepare(targets: &[&Target], profile: Option<&Profile>) -> Result<Setup, 
             .stall;
     }
     let others = host::other_brunts(&host::state_folder(), "");
-    let mut doubts = notes;
+    // What the machine lacks matters to the bundled stack, not to a URL.
+    let mut doubts = if budget > 0.0 { notes } else { Vec::new() };
     doubts.extend(
         others.iter().map(|run| format!("another brunt ({run}) was running on this machine")),
     );

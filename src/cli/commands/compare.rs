@@ -51,7 +51,7 @@ fn run_all(args: &CompareArgs) -> Result<(Compared, Option<PathBuf>)> {
         run: RunOptions { workers: common.threads, signal: signals::install() },
         folder: folder.clone(),
     };
-    let mut watcher = super::watcher(common.quiet);
+    let mut watcher = super::watcher(common.quiet, false);
     let compared = study::compare(&targets, &profile, &options, watcher.as_mut())?;
     Ok((compared, Some(folder)))
 }

@@ -1,7 +1,7 @@
 //! `brunt load URL`
 
 use super::output;
-use crate::cli::args::LoadArgs;
+use crate::cli::load::{LoadArgs, load_plan};
 use crate::cli::{options, signals};
 use crate::study::{self, RunOptions};
 use crate::{gate, report};
@@ -10,32 +10,34 @@ use std::path::Path;
 
 pub fn run(args: &LoadArgs) -> Result<u8> {
     let setup = study::prepare(&[], None)?;
-    let plan = options::load_plan(args, &setup.facts)?;
+    let plan = load_plan(args, &setup.facts)?;
+    let thresholds = options::thresholds(&args.asked, &plan)?;
     // A record is written in any case; without --out it lives in a temporary folder.
-    let folder = match &args.out {
-        Some(_) => options::record_folder(args.out.as_ref(), "", "")?,
+    let folder = match &args.run.out {
+        Some(_) => options::record_folder(args.run.out.as_ref(), "", "")?,
         None => std::env::temp_dir().join(format!("brunt-load-{}", std::process::id())),
     };
     let is_new = !folder.exists();
-    let options = RunOptions { workers: args.threads, signal: signals::install() };
+    let options = RunOptions { workers: args.run.threads, signal: signals::install() };
     let ran = {
-        let mut watcher = super::watcher(args.quiet);
+        let mut watcher = super::watcher(args.run.quiet, args.run.no_tui);
         study::run_once(&plan, &setup, &options, &folder, watcher.as_mut())
     };
     let is_useless = ran.is_err() && is_new && !has_load(&folder);
-    if args.out.is_none() || is_useless {
+    if args.run.out.is_none() || is_useless {
         let _ = std::fs::remove_dir_all(&folder);
     }
-    let ran = ran?;
-    let page = match args.out {
+    let mut ran = ran?;
+    gate::judge_by(&mut ran.summary, &thresholds);
+    let page = match args.run.out {
         Some(_) => Some(output::write_run(&ran.folder, &ran.record, &ran.summary)?),
         None => None,
     };
-    match args.json {
+    match args.run.json {
         true => output::say_line(&report::run_json(&ran.summary))?,
         false => output::say(&report::run_text(&ran.record, &ran.summary, page.as_deref()))?,
     }
-    let code = gate::run_exit_code(&ran.summary, false);
+    let code = gate::run_exit_code(&ran.summary, args.asked.allow_inconclusive);
     Ok(super::code_of_end(std::slice::from_ref(&ran)).unwrap_or(code))
 }
 

@@ -16,10 +16,11 @@ use crate::run::{End, Silent, Watcher};
 use crate::study::Ran;
 
 /// Who watches a run: the terminal, plain lines, or nobody.
-fn watcher(quiet: bool) -> Box<dyn Watcher> {
-    match quiet {
-        true => Box::new(Silent),
-        false => Box::new(Live::stderr()),
+fn watcher(quiet: bool, plain: bool) -> Box<dyn Watcher> {
+    match (quiet, plain) {
+        (true, _) => Box::new(Silent),
+        (false, true) => Box::new(Live::new(false, std::io::stderr())),
+        (false, false) => Box::new(Live::stderr()),
     }
 }
 

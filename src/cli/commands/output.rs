@@ -34,7 +34,7 @@ pub fn say_line(text: &str) -> Result<()> {
 pub(super) fn write_run(folder: &Path, record: &Record, summary: &Summary) -> Result<String> {
     let view = analysis::Run { record, summary };
     write(folder, "summary.json", &report::run_json(summary))?;
-    write(folder, "summary.md", &report::run_markdown(summary))?;
+    write(folder, "summary.md", &report::run_markdown(&view))?;
     write(folder, "report.html", &report::run_html(&view))
 }
 

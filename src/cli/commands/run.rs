@@ -14,18 +14,20 @@ pub fn run(args: &RunArgs) -> Result<u8> {
     let target = target::load(&args.target)?;
     let setup = study::prepare(&[&target], Some(&profile))?;
     let plan = plan::compile(&target, &profile, common.seed, &setup.facts)?;
+    let thresholds = options::thresholds(&args.asked, &plan)?;
     let subject = study::folder_name(&plan.target);
     let folder = options::record_folder(common.out.as_ref(), &subject, &profile.name)?;
     let options = RunOptions { workers: common.threads, signal: signals::install() };
-    let ran = {
-        let mut watcher = super::watcher(common.quiet);
+    let mut ran = {
+        let mut watcher = super::watcher(common.quiet, false);
         study::run_once(&plan, &setup, &options, &folder, watcher.as_mut())?
     };
+    gate::judge_by(&mut ran.summary, &thresholds);
     let page = output::write_run(&ran.folder, &ran.record, &ran.summary)?;
     match common.json {
         true => output::say_line(&report::run_json(&ran.summary))?,
         false => output::say(&report::run_text(&ran.record, &ran.summary, Some(&page)))?,
     }
-    let code = gate::run_exit_code(&ran.summary, false);
+    let code = gate::run_exit_code(&ran.summary, args.asked.allow_inconclusive);
     Ok(super::code_of_end(std::slice::from_ref(&ran)).unwrap_or(code))
 }

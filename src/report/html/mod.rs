@@ -5,7 +5,7 @@ mod data;
 mod page;
 mod plotly;
 
-use super::run_text::{difference, fault_text};
+use super::run_text::{difference_of, fault_text};
 use super::text::{header_lines, verdict_line};
 use crate::analysis::{Comparison, Run, compare};
 use page::Page;
@@ -66,7 +66,7 @@ fn run_sentences(run: &Run<'_>, c: &Comparison) -> Vec<String> {
     (std::iter::once(headline))
         .chain(s.reasons.iter().cloned())
         .chain(c.findings.iter().map(|f| f.text.clone()))
-        .chain(difference(s))
+        .chain(difference_of(s, &run.record.manifest.plan.load))
         .chain(s.faults.iter().map(fault_text))
         .collect()
 }
