@@ -110,7 +110,7 @@ pub struct HealArgs {
 
 #[derive(Debug, Args)]
 pub struct ServeArgs {
-    /// app, balancer, cache, database, cdn, directory or relay
+    /// app, balancer, cache, database, cdn, directory, relay or known
     pub role: String,
     /// By hand: where to listen (the admin side is one port above)
     #[arg(long, value_name = "ADDRESS")]
@@ -124,6 +124,8 @@ pub struct ServeArgs {
     /// By hand: where a database keeps its data
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+    #[command(flatten)]
+    pub known: super::known::KnownArgs,
 }
 
 #[derive(Debug, Args)]

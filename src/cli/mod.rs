@@ -4,6 +4,7 @@
 mod args;
 mod commands;
 mod exit;
+mod known;
 mod options;
 mod signals;
 
