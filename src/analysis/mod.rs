@@ -4,6 +4,7 @@
 pub mod comparison;
 mod data;
 mod load;
+pub mod queueing;
 mod recovery;
 mod summarise;
 mod summary;
