@@ -29,6 +29,8 @@ pub enum Command {
     Heal(HealArgs),
     /// What this machine can do, found out by doing
     Doctor,
+    /// Measure brunt's own error against servers of known behaviour
+    Selftest(super::commands::selftest::SelfTestArgs),
     /// Run one node of the stack: reads its NodePlan as JSON on stdin, or takes flags by hand
     Serve(ServeArgs),
 }

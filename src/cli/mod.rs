@@ -62,6 +62,7 @@ fn run(command: Command) -> anyhow::Result<u8> {
         Command::Report(args) => commands::report::run(&args),
         Command::Heal(args) => commands::heal::run(&args),
         Command::Doctor => commands::doctor::run(),
+        Command::Selftest(args) => commands::selftest::run(&args),
         Command::Serve(args) => commands::serve::run(&args),
     }
 }

@@ -40,6 +40,14 @@ pub struct LawError {
 const FIRST: u64 = 1;
 const SECOND: u64 = 2;
 
+/// Quantiles of the standard normal law.
+const NORMAL: [(f64, f64); 4] = [
+    (0.5, 0.0),
+    (0.9, 1.281_551_565_544_6),
+    (0.99, 2.326_347_874_040_8),
+    (0.999, 3.090_232_306_167_8),
+];
+
 impl Law {
     /// The service time of the request with this number, under this seed.
     pub fn draw(&self, seed: u64, id: u64) -> Nanos {
@@ -58,6 +66,22 @@ impl Law {
             Law::Lognormal { mean, sigma } => {
                 let normal = box_muller(word(FIRST), word(SECOND));
                 scaled(mean, (sigma * normal - sigma * sigma / 2.0).exp())
+            }
+        }
+    }
+
+    /// The quantile in units of the mean; `None` for a lognormal one that is not tabulated here.
+    pub fn quantile(&self, q: f64) -> Option<f64> {
+        match *self {
+            Law::Fixed(_) => Some(1.0),
+            Law::Exponential(_) => Some(-(1.0 - q).ln()),
+            Law::Bimodal { fast, slow, share } => {
+                let time = if q <= 1.0 - share { fast } else { slow };
+                Some(time.0 as f64 / self.mean().0 as f64)
+            }
+            Law::Lognormal { sigma, .. } => {
+                let (_, z) = NORMAL.into_iter().find(|(known, _)| (known - q).abs() < 1e-9)?;
+                Some((sigma * z - sigma * sigma / 2.0).exp())
             }
         }
     }
