@@ -147,4 +147,16 @@ mod tests {
         assert_eq!((met(0, 1, 0), met(0, 0, 1)), (Met::NoData, Met::NoData));
         assert_eq!(met(1, 1, 0), Met::Fail);
     }
+
+    #[test]
+    fn what_a_generator_at_its_limit_missed_is_no_failure_of_the_target() {
+        let mut s = summarise(&power_off_story().build());
+        let verdict = |s: &Summary, text: &str| evaluate(&text.parse().unwrap(), s).verdict;
+        let missed = ["throughput: rate>450", "response_time{phase:peak}: p(95)<10ms"];
+        assert!(missed.iter().all(|text| verdict(&s, text) == Met::Fail));
+        s.validity.is_lower_bound = true;
+        assert!(missed.iter().all(|text| verdict(&s, text) == Met::Inconclusive));
+        assert_eq!(verdict(&s, "throughput: rate>1"), Met::Pass);
+        assert_eq!(verdict(&s, "errors{request:feed}: rate<0.01"), Met::Fail);
+    }
 }

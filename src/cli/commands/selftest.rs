@@ -14,6 +14,9 @@ pub struct SelfTestArgs {
     pub quick: bool,
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// The server sleeps between requests: less exact, for a machine that has other work
+    #[arg(long)]
+    pub no_spin: bool,
     /// Print the result as JSON on stdout
     #[arg(long)]
     pub json: bool,
@@ -26,6 +29,7 @@ pub fn run(args: &SelfTestArgs) -> Result<u8> {
     let options = SelfTestOptions {
         is_quick: args.quick,
         seed: args.seed,
+        spins: !args.no_spin,
         program: std::env::current_exe().context("cannot find brunt's own program")?,
         folder: std::env::temp_dir().join(format!("brunt-selftest-{}", std::process::id())),
         signal: signals::install(),

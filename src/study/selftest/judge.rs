@@ -4,8 +4,8 @@ use super::experiments::{Experiment, Truth};
 use super::measure::Seen;
 use super::replay::{Chance, Ideal, replay};
 use super::{Figure, Outcome};
-use crate::analysis::Level;
 use crate::analysis::queueing::{Md1, Mmc, Stalled, anderson_darling_exponential, shifted_share};
+use crate::analysis::{About, Level};
 use crate::base::{Histogram, Nanos, Quantile};
 use crate::record::Tag;
 use crate::stack::known::Law;
@@ -32,8 +32,9 @@ const ARRIVES_P50: f64 = 0.1;
 const ARRIVES_P99: f64 = 0.25;
 /// Start lag, milliseconds.
 const LAG_P99: f64 = 0.1;
-/// Share of a histogram that may be off by more than the tolerance of its median.
+/// Per cent of the responses that may be off by more than this share of the mean service time.
 const SHIFTED: f64 = 2.0;
+const SHIFTED_BY: f64 = 0.1;
 
 pub(super) fn judge(experiment: &Experiment, seen: &Seen) -> Result<Outcome, StudyError> {
     let ideal = replay(&seen.schedule, &experiment.behaviour, experiment.timeout);
@@ -53,7 +54,11 @@ pub(super) fn judge(experiment: &Experiment, seen: &Seen) -> Result<Outcome, Stu
         server_late_p50_ns: seen.counters.late_p50_ns,
         server_late_p99_ns: seen.counters.late_p99_ns,
         figures,
-        doubts: health.doubts.iter().map(|d| d.seen.clone()).collect(),
+        // What was known before is said once, at the end.
+        doubts: (health.doubts.iter())
+            .filter(|d| d.about != About::Manifest)
+            .map(|d| d.seen.clone())
+            .collect(),
         is_valid: health.worst() != Some(Level::Invalid),
     })
 }
@@ -160,10 +165,9 @@ fn queue(experiment: &Experiment, seen: &Seen, ideal: &Ideal) -> Result<Vec<Figu
     Ok(figures)
 }
 
-/// However requests and answers belong together, this share is off by more than the tolerance of
-/// the median.
+/// However requests and answers belong together, this share is off by more.
 fn shifted(seen: &Seen, ideal: &Ideal, mean: f64) -> Figure {
-    let slack = Nanos((TOLERANCES[0].1 * mean * 1e6) as u64);
+    let slack = Nanos((SHIFTED_BY * mean * 1e6) as u64);
     let share = shifted_share(&ideal.response, &seen.response, slack);
     Figure::new(&format!("off by > {slack}"), "%", share * 100.0).exact(0.0).judged(SHIFTED)
 }

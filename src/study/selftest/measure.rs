@@ -38,7 +38,7 @@ pub(super) fn measure(
         behaviour: experiment.behaviour.clone(),
         cpus: facts.stack_cpus.iter().take(1).copied().collect(),
         // On the only core a spinning server would keep brunt from it.
-        spins: facts.stack_cpus != facts.brunt_cpus,
+        spins: options.spins && facts.stack_cpus != facts.brunt_cpus,
     };
     let server = KnownServer::start(&options.program, &known)?;
     let load = load(experiment, server.address);

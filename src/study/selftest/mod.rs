@@ -34,6 +34,8 @@ pub struct SelfTestOptions {
     /// About a quarter of the time, with as much less to say about tails.
     pub is_quick: bool,
     pub seed: u64,
+    /// The server polls all the time. Exact, but a machine with other work holds back who does.
+    pub spins: bool,
     /// The brunt that serves; this program itself.
     pub program: PathBuf,
     /// Records are made here, and removed.

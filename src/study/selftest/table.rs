@@ -36,8 +36,8 @@ fn experiment(out: &mut String, outcome: &Outcome) {
     line(
         out,
         format_args!(
-            "  {:<26}{:>10}{:>22}{:>10}{:>10}{:>10}{:>11}",
-            "", "theory", "by chance", "exact", "brunt", "error", "tolerance"
+            "  {:<30}{:>10}{:>20}{:>10}{:>10}{:>10}{:>11}",
+            "", "theory", "range", "exact", "brunt", "error", "tolerance"
         ),
     );
     outcome.figures.iter().for_each(|f| figure(out, f));
@@ -59,7 +59,7 @@ fn figure(out: &mut String, f: &Figure) {
     line(
         out,
         format_args!(
-            "  {name:<26}{:>10}{:>22}{:>10}{:>10}{:>10}{:>11}  {word}",
+            "  {name:<30}{:>10}{:>20}{:>10}{:>10}{:>10}{:>11}  {word}",
             known(f.theory),
             band.unwrap_or_else(|| "-".into()),
             known(f.exact),
