@@ -13,7 +13,7 @@ pub const BRUNT: &str = "brunt";
 pub fn server_totals(record: &Record, seconds: &Range<u32>) -> BTreeMap<String, (u64, u64)> {
     let mut per_second = BTreeMap::new();
     for row in record.nodes.iter().filter(|r| seconds.contains(&r.second)) {
-        if row.node != BRUNT {
+        if row.node != BRUNT && row.server != BRUNT {
             let slot = per_second.entry((row.server.clone(), row.second)).or_insert((0, 0));
             *slot = (row.server_cpu_ns.max(slot.0), row.server_throttled_ns.max(slot.1));
         }

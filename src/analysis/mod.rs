@@ -5,6 +5,7 @@ pub mod capacity;
 pub mod comparison;
 mod data;
 mod load;
+pub mod queueing;
 mod recovery;
 pub mod stats;
 mod summarise;

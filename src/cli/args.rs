@@ -30,6 +30,8 @@ pub enum Command {
     Heal(HealArgs),
     /// What this machine can do, found out by doing
     Doctor,
+    /// Measure brunt's own error against servers of known behaviour
+    Selftest(super::commands::selftest::SelfTestArgs),
     /// Run one node of the stack: reads its NodePlan as JSON on stdin, or takes flags by hand
     Serve(ServeArgs),
 }
@@ -125,7 +127,7 @@ pub struct HealArgs {
 
 #[derive(Debug, Args)]
 pub struct ServeArgs {
-    /// app, balancer, cache, database, cdn, directory or relay
+    /// app, balancer, cache, database, cdn, directory, relay or known
     pub role: String,
     /// By hand: where to listen (the admin side is one port above)
     #[arg(long, value_name = "ADDRESS")]
@@ -139,4 +141,6 @@ pub struct ServeArgs {
     /// By hand: where a database keeps its data
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+    #[command(flatten)]
+    pub known: super::known::KnownArgs,
 }

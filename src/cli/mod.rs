@@ -4,6 +4,7 @@
 mod args;
 mod commands;
 mod exit;
+mod known;
 mod load;
 mod options;
 mod signals;
@@ -71,6 +72,7 @@ fn run(command: Command) -> anyhow::Result<u8> {
         Command::Report(args) => commands::report::run(&args),
         Command::Heal(args) => commands::heal::run(&args),
         Command::Doctor => commands::doctor::run(),
+        Command::Selftest(args) => commands::selftest::run(&args),
         Command::Serve(args) => commands::serve::run(&args),
     }
 }

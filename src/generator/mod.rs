@@ -23,6 +23,7 @@ mod tests;
 use crate::base::Nanos;
 use crate::plan::{Arrivals, LoadPlan};
 use crate::record::Snapshot;
+use crate::workload::Agenda;
 use load::{Load, part};
 use rustix::event::EventfdFlags;
 use rustix::fd::OwnedFd;
@@ -75,6 +76,16 @@ fn n_slots(load: &LoadPlan) -> u32 {
 /// How many workers really run when so many are asked for: never more than there is to share.
 pub fn workers_for(load: &LoadPlan, wanted: u32) -> u32 {
     wanted.min(n_slots(load)).min(load.connections_max).max(1)
+}
+
+/// Every request of an open load, in the order of its intended start: a pure function of the plan.
+/// A closed loop's requests beyond the first are planned by its answers, and are not in it.
+///
+/// # Errors
+/// When the plan cannot be generated.
+pub fn schedule(load: &LoadPlan) -> Result<Agenda, GeneratorError> {
+    let mut agendas = load::agendas(load, 1)?;
+    agendas.pop().ok_or_else(|| GeneratorError::Plan("it has no worker".into()))
 }
 
 /// Starts the load: instant 0 of its schedule is `epoch` on `CLOCK_MONOTONIC`, which should lie a

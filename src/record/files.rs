@@ -66,7 +66,11 @@ impl SeriesRow {
     }
 }
 
-/// One row of `nodes.csv`: a second and a node. brunt itself is the node `brunt`, role `generator`.
+/// The role of a generator worker's row in `nodes.csv`; its server is brunt's own.
+pub const WORKER: &str = "worker";
+
+/// One row of `nodes.csv`: a second and a node. brunt itself is the node `brunt`, role `generator`;
+/// its workers have a row each, with their own CPU alone.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct NodeRow {
     pub second: u32,

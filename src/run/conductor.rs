@@ -7,6 +7,7 @@ use super::stand::FleetStand;
 use super::steady::SteadyState;
 use super::tell;
 use super::watch::Watcher;
+use super::worker_rows::WorkerRows;
 use crate::base::{Histogram, Nanos, clock};
 use crate::chaos::{Chaos, Permission};
 use crate::fleet::{Fleet, FleetError, FleetEvent};
@@ -175,6 +176,7 @@ struct Conductor<'a> {
     chaos: Option<Chaos>,
     steady: Arc<SteadyState>,
     tally: Tally,
+    worker_rows: WorkerRows,
     written: WrittenKeys,
     phases_told: usize,
     workers_ended: u32,
@@ -229,6 +231,7 @@ impl<'a> Conductor<'a> {
             chaos,
             steady,
             tally: Tally::new(options.workers, &plan.load),
+            worker_rows: WorkerRows::default(),
             written: WrittenKeys::default(),
             phases_told: 0,
             workers_ended: 0,
@@ -290,6 +293,9 @@ impl<'a> Conductor<'a> {
             self.written.add(&snapshot);
             self.tally.snapshot(&snapshot);
             let written = self.recorder.snapshot(&snapshot);
+            self.keep(written);
+            let row = self.worker_rows.row(&snapshot);
+            let written = self.recorder.nodes(row.as_slice());
             self.keep(written);
         }
         while let Ok(event) = self.chaos_events.try_recv() {

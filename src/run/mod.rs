@@ -11,6 +11,7 @@ mod stand;
 mod steady;
 mod tell;
 mod watch;
+mod worker_rows;
 
 pub use conductor::{End, Finished, Options, RunError, conduct};
 pub use watch::{Percentiles, Progress, Silent, Watcher};

@@ -11,6 +11,7 @@ pub mod database;
 pub mod flight;
 pub mod heartbeat;
 pub mod http;
+pub mod known;
 pub mod node;
 pub mod relay;
 pub mod rotation;

@@ -3,6 +3,7 @@
 //! came before.
 
 mod compare;
+pub mod selftest;
 mod setup;
 mod single;
 

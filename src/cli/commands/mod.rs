@@ -8,6 +8,7 @@ pub mod load;
 pub mod output;
 pub mod report;
 pub mod run;
+pub mod selftest;
 pub mod serve;
 pub mod up;
 

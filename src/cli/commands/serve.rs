@@ -1,7 +1,7 @@
 //! `brunt serve ROLE`
 
 use crate::cli::args::ServeArgs;
-use crate::cli::{exit, options};
+use crate::cli::{exit, known, options};
 use crate::plan::NodePlan;
 use crate::stack;
 use crate::target::Role;
@@ -12,9 +12,13 @@ pub fn run(args: &ServeArgs) -> Result<u8> {
         stack::relay::serve(std::io::stdin())?;
         return Ok(exit::PASS);
     }
+    if args.role == "known" {
+        stack::known::serve(&known::plan(&args.known, args.listen)?)?;
+        return Ok(exit::PASS);
+    }
     let Some(role) = Role::parse(&args.role) else {
         let roles: Vec<&str> = Role::ALL.iter().map(|r| r.name()).collect();
-        bail!("there is no role `{}`; there are: {}, relay", args.role, roles.join(", "));
+        bail!("there is no role `{}`; there are: {}, relay, known", args.role, roles.join(", "));
     };
     let plan = match args.listen {
         Some(_) => options::node_plan(args, role)?,
