@@ -2,7 +2,7 @@
 
 use super::transport::TransportPlan;
 use crate::base::Nanos;
-use crate::workload::Shape;
+use crate::workload::{Course, Shape};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
@@ -157,6 +157,40 @@ impl PhasePlan {
             shape: Shape::Linear,
             measured: true,
         }
+    }
+
+    fn course(&self) -> Course {
+        Course {
+            from: self.rate_from,
+            to: self.rate_to,
+            seconds: self.end.saturating_sub(self.start).as_secs_f64(),
+            shape: self.shape,
+        }
+    }
+
+    /// Requests per second at an instant of the run; before and after the phase, that of its ends.
+    pub fn rate_at(&self, at: Nanos) -> f64 {
+        let course = self.course();
+        course.rate(at.saturating_sub(self.start).as_secs_f64().min(course.seconds))
+    }
+
+    /// Expected requests: the integral of the rate.
+    pub fn expected_requests(&self) -> f64 {
+        self.course().total()
+    }
+
+    /// Requests per second over the whole phase.
+    pub fn mean_rate(&self) -> f64 {
+        let course = self.course();
+        if course.seconds > 0.0 { course.total() / course.seconds } else { self.rate_to }
+    }
+
+    /// Whether the rate never leaves a band of such a share of its highest. Every shape stays
+    /// between its two rates.
+    pub fn is_level(&self, share: f64) -> bool {
+        let is_one_level = matches!(self.shape, Shape::Steps { levels: 1 });
+        let change = (self.rate_to - self.rate_from).abs();
+        is_one_level || change <= share * self.rate_from.max(self.rate_to)
     }
 }
 
