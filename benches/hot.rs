@@ -50,16 +50,10 @@ fn schedule(c: &mut Criterion) {
 
 fn render(c: &mut Criterion) {
     let request = RequestPlan {
-        name: "like".into(),
-        weight: 1.0,
         method: "POST".into(),
-        path: "/api/videos/{video}/likes".into(),
-        host: "shop.test".into(),
         headers: vec![("Idempotency-Key".into(), "{id}".into())],
         body: Some(r#"{"id":"{id}"}"#.into()),
-        route: 0,
-        check: None,
-        expects: Vec::new(),
+        ..RequestPlan::get("like", "shop.test", "/api/videos/{video}/likes")
     };
     let names = [
         ValuePlan { name: "video".into(), kind: ValueKind::Zipf { n: 1_000_000, exponent: 1.0 } },

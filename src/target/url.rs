@@ -8,6 +8,8 @@ pub struct LoadUrl {
     /// Without the brackets of an IPv6 address.
     pub host: String,
     pub port: u16,
+    /// Whether it is https.
+    pub is_tls: bool,
     /// The `Host` header.
     pub authority: String,
     /// Path with query.
@@ -15,22 +17,18 @@ pub struct LoadUrl {
 }
 
 impl LoadUrl {
-    /// `http://HOST[:PORT][/PATH]`, and nothing that would be left out silently.
+    /// `http[s]://HOST[:PORT][/PATH]`, and nothing that would be left out silently.
     ///
     /// # Errors
     /// What is wrong with it, in a sentence without the URL itself.
     pub fn parse(url: &str) -> Result<LoadUrl, String> {
         let parsed: http::Uri = url.parse().map_err(|e| format!("not a URL: {e}"))?;
-        match parsed.scheme_str() {
-            Some("http") => {}
-            Some("https") => {
-                return Err(
-                    "https is not built yet; use http, or a plain port of the service".into()
-                );
-            }
-            Some(other) => return Err(format!("`{other}` is not built; use http://")),
-            None => return Err("no scheme; write http:// in front".into()),
-        }
+        let is_tls = match parsed.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
+            Some(other) => return Err(format!("`{other}` is not built; use http:// or https://")),
+            None => return Err("no scheme; write http:// or https:// in front".into()),
+        };
         let authority = parsed.authority().ok_or("the URL has no host")?;
         if authority.as_str().contains('@') {
             return Err("a user or password in the URL is not sent; use a header, like \
@@ -43,7 +41,8 @@ impl LoadUrl {
         }
         Ok(LoadUrl {
             host: host.trim_start_matches('[').trim_end_matches(']').to_string(),
-            port: port(&authority.as_str()[host.len()..])?,
+            port: port(&authority.as_str()[host.len()..], if is_tls { 443 } else { 80 })?,
+            is_tls,
             authority: authority.to_string(),
             path: parsed.path_and_query().map_or("/", |p| p.as_str()).to_string(),
         })
@@ -60,9 +59,9 @@ impl LoadUrl {
 }
 
 /// The port of what follows a host: nothing, `:` and a number.
-fn port(rest: &str) -> Result<u16, String> {
+fn port(rest: &str, usual: u16) -> Result<u16, String> {
     match rest.strip_prefix(':') {
-        None => Ok(80),
+        None => Ok(usual),
         Some(text) => match text.parse::<u16>() {
             Ok(port) if port > 0 => Ok(port),
             _ => Err(format!("`{text}` is not a port; use 1 to 65535")),
@@ -81,6 +80,8 @@ mod tests {
         assert_eq!((url.authority.as_str(), url.path.as_str()), ("[::1]:81", "/a?b=c"));
         let url = LoadUrl::parse("http://localhost").unwrap();
         assert_eq!((url.host.as_str(), url.port, url.path.as_str()), ("localhost", 80, "/"));
+        let url = LoadUrl::parse("https://localhost").unwrap();
+        assert_eq!((url.port, url.is_tls), (443, true));
     }
 
     #[test]
@@ -89,7 +90,6 @@ mod tests {
             ("http://127.0.0.1:99999/", "`99999` is not a port"),
             ("http://127.0.0.1:0/", "not a port"),
             ("ftp://127.0.0.1/", "`ftp`"),
-            ("https://127.0.0.1/", "https is not built"),
             ("http://user:pw@127.0.0.1/", "password"),
             ("http://user@127.0.0.1/", "password"),
             ("/path", "no scheme"),
