@@ -170,7 +170,7 @@ mod tests {
             (b"a,a\n1,2\n", "users.csv:1: the header row has the column `a` twice"),
             (b"a b\n1\n", "users.csv:1: the header row names a column `a b`"),
             (b"a\n", "has no rows"),
-            (b"", "users.csv:1"),
+            (b"", "has no rows"),
         ] {
             let error = read(bytes).unwrap_err();
             assert!(error.contains(part), "{error}");

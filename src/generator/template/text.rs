@@ -89,8 +89,8 @@ impl Names<'_> {
 }
 
 fn environment(name: &str, place: Place) -> Result<String, String> {
-    let value =
-        std::env::var(name).map_err(|_| format!("the environment has no `{name}` (as text)"))?;
+    let value = std::env::var(name)
+        .map_err(|_| format!("the environment has no `{name}`, or it is not text"))?;
     if value.bytes().any(|b| b.is_ascii_control()) {
         return Err(format!("`{name}` of the environment holds a control character"));
     }
