@@ -21,9 +21,9 @@ pub(super) fn find(
             return x;
         }
         if value > 0.0 {
-            high = x
+            high = x;
         } else {
-            low = x
+            low = x;
         }
         let step = value / (slope - value * bend / (2.0 * slope));
         let next = x - step;
