@@ -4,20 +4,40 @@ use brunt::base::{Histogram, Nanos};
 use brunt::generator::template::Template;
 use brunt::plan::{RequestPlan, ValueKind, ValuePlan};
 use brunt::wire::http1::{ResponseReader, parse_head, scan_head};
-use brunt::workload::{Agenda, Curve, Draws, Segment, ShardStarts, Spacing, Value, Values, Zipf};
+use brunt::workload::{
+    Agenda, Curve, Draws, Segment, Shape, ShardStarts, Spacing, Value, Values, Zipf,
+};
 use criterion::{Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
 use std::sync::Arc;
 
-fn schedule(c: &mut Criterion) {
+fn curve(shape: Shape) -> Arc<Curve> {
     let segment = Segment {
         start: Nanos::ZERO,
         end: Nanos::from_secs(1 << 30),
         rate_from: 10_000.0,
-        shape: brunt::workload::Shape::Linear,
+        shape,
         rate_to: 20_000.0,
     };
-    let curve = Arc::new(Curve::new(vec![segment]).expect("a curve"));
+    Arc::new(Curve::new(vec![segment]).expect("a curve"))
+}
+
+fn shapes(c: &mut Criterion) {
+    for shape in [
+        Shape::Linear,
+        Shape::Steps { levels: 10 },
+        Shape::Sine { period: Nanos::from_secs(30) },
+        Shape::Spike { decay: Nanos::from_secs(1 << 28) },
+    ] {
+        let mut starts = ShardStarts::new(curve(shape), Spacing::Constant, 1, 0, 1);
+        c.bench_function(&format!("next start of one shard, {shape:?}"), |b| {
+            b.iter(|| black_box(starts.next()));
+        });
+    }
+}
+
+fn schedule(c: &mut Criterion) {
+    let curve = curve(Shape::Linear);
     for spacing in [Spacing::Poisson, Spacing::Constant] {
         let shards = (0..64)
             .map(|shard| (shard, ShardStarts::new(curve.clone(), spacing, 1, shard, 64)))
@@ -30,16 +50,10 @@ fn schedule(c: &mut Criterion) {
 
 fn render(c: &mut Criterion) {
     let request = RequestPlan {
-        name: "like".into(),
-        weight: 1.0,
         method: "POST".into(),
-        path: "/api/videos/{video}/likes".into(),
-        host: "shop.test".into(),
         headers: vec![("Idempotency-Key".into(), "{id}".into())],
         body: Some(r#"{"id":"{id}"}"#.into()),
-        route: 0,
-        check: None,
-        expects: Vec::new(),
+        ..RequestPlan::get("like", "shop.test", "/api/videos/{video}/likes")
     };
     let names = [
         ValuePlan { name: "video".into(), kind: ValueKind::Zipf { n: 1_000_000, exponent: 1.0 } },
@@ -88,5 +102,5 @@ fn record(c: &mut Criterion) {
     });
 }
 
-criterion_group!(hot, schedule, render, parse, record);
+criterion_group!(hot, shapes, schedule, render, parse, record);
 criterion_main!(hot);

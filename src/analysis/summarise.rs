@@ -145,8 +145,7 @@ fn phase_summaries(
     (plan.load.phases.iter().enumerate())
         .map(|(index, phase)| {
             let rows = || record.series.iter().filter(|r| r.phase == phase.name);
-            let change = (phase.rate_to - phase.rate_from).abs();
-            let is_level = is_closed || change <= LEVEL_RATE * phase.rate_from.max(phase.rate_to);
+            let is_level = is_closed || phase.is_level(LEVEL_RATE);
             let is_hit = in_force.iter().any(|f| f.start < phase.end.0 && f.end > phase.start.0);
             let mut summary = PhaseSummary {
                 name: phase.name.clone(),

@@ -32,6 +32,9 @@ pub(super) struct Connection {
     pub has_answer: bool,
     /// The part of the current request that the socket did not take yet.
     unsent: Vec<u8>,
+    /// Whether the body of the current answer is kept, and what has come of it.
+    pub wants_body: bool,
+    pub body: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -243,6 +246,7 @@ impl Connections {
         connection.state = State::Free;
         connection.generation = connection.generation.wrapping_add(1);
         connection.unsent.clear();
+        connection.body = Vec::new();
         self.free.push(index);
         self.open -= 1;
     }
@@ -262,6 +266,8 @@ impl Connection {
             answers: 0,
             has_answer: false,
             unsent: Vec::new(),
+            wants_body: false,
+            body: Vec::new(),
         }
     }
 

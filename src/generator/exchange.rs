@@ -1,6 +1,7 @@
 //! A request on a connection: connecting, sending, receiving, and trying again when a pooled
 //! connection turned out to be dead.
 
+use super::checks;
 use super::connections::{Sent, State};
 use super::requests::{Key, NONE};
 use super::worker::Worker;
@@ -44,7 +45,10 @@ impl Worker {
                 &self.request_text
             }
         };
-        self.connections.get(connection).reader.start(template.is_head);
+        let c = self.connections.get(connection);
+        c.reader.start(template.is_head);
+        c.wants_body = template.wants_body;
+        c.body.clear();
         let sent = self.connections.send(self.pacer.epoll(), connection, key, text);
         if let Some(request) = self.requests.get_mut(key) {
             request.connection = connection;
@@ -123,7 +127,14 @@ impl Worker {
             }
             let c = self.connections.get(connection);
             c.has_answer = true;
-            match c.reader.feed(&self.piece[..n]) {
+            let progress = match c.wants_body {
+                false => c.reader.feed(&self.piece[..n]),
+                true => {
+                    let body = &mut c.body;
+                    c.reader.feed_with(&self.piece[..n], |part| checks::collect(body, part))
+                }
+            };
+            match progress {
                 Ok(Progress::Done { used }) => {
                     // What has filled the buffer may have something behind it.
                     let is_emptied = n < self.piece.len() || self.is_watched_anew(connection);
@@ -163,12 +174,17 @@ impl Worker {
     fn answered(&mut self, connection: u32, key: Key, now: Nanos, is_clean: bool) {
         let c = self.connections.get(connection);
         let head = c.reader.head();
+        if c.wants_body {
+            std::mem::swap(&mut c.body, &mut self.answer_body);
+        }
         if is_clean && c.is_sent() && head.keep_alive && self.load.keep_alive {
             self.connections.make_idle(connection);
         } else {
             self.connections.close(connection);
         }
-        self.finish_answered(key, head, now);
+        let body = std::mem::take(&mut self.answer_body);
+        self.finish_answered(key, head, &body, now);
+        self.answer_body = body;
         if !self.waiting.is_empty() {
             self.serve_waiting();
         }

@@ -4,9 +4,10 @@ use super::GeneratorError;
 use super::routes::Routes;
 use super::template::Template;
 use crate::base::Nanos;
-use crate::plan::{Arrivals, LoadPlan, ValueKind};
+use crate::plan::{Arrivals, FeederOrder, FeederPlan, LoadPlan, ValueKind};
 use crate::workload::{
-    Agenda, Curve, Draws, Mix, Segment, ShardStarts, Spacing, Value, Values, Zipf, quotas,
+    Agenda, Curve, Draws, Feeder, Mix, RowOrder, Segment, ShardStarts, Spacing, Value, Values,
+    Zipf, quotas,
 };
 use std::sync::Arc;
 
@@ -52,7 +53,7 @@ impl Load {
         if plan.requests.iter().any(|r| r.route >= routes.routes_per_region()) {
             return Err(refuse("a request names a route that no region has"));
         }
-        let values = Values::new(plan.values.iter().map(|v| value(&v.kind)).collect());
+        let values = values(plan)?;
         let templates = plan
             .requests
             .iter()
@@ -99,15 +100,42 @@ impl Load {
     }
 }
 
-fn value(kind: &ValueKind) -> Value {
+/// All values with the tables that some are columns of.
+fn values(plan: &LoadPlan) -> Result<Values, GeneratorError> {
+    let slots = match plan.arrivals {
+        Arrivals::Closed { connections, .. } => u64::from(connections),
+        Arrivals::Poisson | Arrivals::Constant => u64::from(plan.shards),
+    };
+    let feeders = plan.feeders.iter().map(|f| feeder(f, slots)).collect::<Result<Vec<_>, _>>()?;
+    let values = plan.values.iter().map(|v| value(&v.kind, slots)).collect();
+    Values::with_feeders(values, feeders)
+        .ok_or_else(|| GeneratorError::Plan("a value names a column that no feeder has".into()))
+}
+
+fn feeder(plan: &FeederPlan, slots: u64) -> Result<Feeder, GeneratorError> {
+    let order = match plan.order {
+        FeederOrder::Random => RowOrder::Random,
+        FeederOrder::Sequential => RowOrder::Sequential { slots },
+    };
+    Feeder::new(&plan.rows, plan.columns.len(), order).ok_or_else(|| {
+        GeneratorError::Plan(format!(
+            "the feeder `{}` has no rows, or rows of another length than its {} columns; a record \
+             does not keep them, so a plan from one cannot be run",
+            plan.name,
+            plan.columns.len()
+        ))
+    })
+}
+
+fn value(kind: &ValueKind, slots: u64) -> Value {
     match kind {
         ValueKind::Zipf { n, exponent } => Value::Zipf(Zipf::new(*n, *exponent)),
         ValueKind::Uniform { n } => Value::Uniform(*n),
         ValueKind::Choice { of } => Value::Choice(of.clone()),
         ValueKind::WriteId => Value::WriteId,
-        ValueKind::Sequence { .. } | ValueKind::Uuid | ValueKind::Column { .. } => {
-            unreachable!("no profile makes these yet")
-        }
+        ValueKind::Sequence { from } => Value::Sequence { from: *from, slots },
+        ValueKind::Uuid => Value::Uuid,
+        ValueKind::Column { feeder, column } => Value::Column { feeder: *feeder, column: *column },
     }
 }
 

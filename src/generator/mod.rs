@@ -3,6 +3,7 @@
 //!
 //! It does not know of faults, objectives or verdicts, and it never moves an intended start.
 
+mod checks;
 mod connections;
 mod courier;
 mod cut;

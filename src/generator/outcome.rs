@@ -13,14 +13,14 @@ use crate::wire::http1::Head;
 const PAUSE_AFTER_ERROR: Nanos = Nanos::from_millis(10);
 
 impl Worker {
-    /// Ends a request that got a whole answer.
+    /// Ends a request that got a whole answer; `body` is only looked at where the template wants it.
     #[inline]
-    pub(super) fn finish_answered(&mut self, key: Key, head: Head, now: Nanos) {
-        if (200..400).contains(&head.status) {
-            self.end_request(key, Outcome::Ok, None, Some(head), now);
-        } else {
-            let cause = Some(Cause::Status(head.status));
-            self.end_request(key, Outcome::HttpError, cause, Some(head), now);
+    pub(super) fn finish_answered(&mut self, key: Key, head: Head, body: &[u8], now: Nanos) {
+        let Some(request) = self.requests.get(key) else { return };
+        let template = &self.load.templates[request.place.request as usize];
+        match template.checks.failure(head.status, body) {
+            None => self.end_request(key, Outcome::Ok, None, Some(head), now),
+            cause => self.end_request(key, Outcome::HttpError, cause, Some(head), now),
         }
     }
 

@@ -1,9 +1,20 @@
 //! Requests rendered once into text with holes, so that sending one is copying text and filling
 //! the holes.
+//!
+//! What fills a hole cannot break out of its place: a text in a path is percent-encoded where that
+//! is needed, and one with a control character is refused in a header before anything is sent.
+
+mod pieces;
+mod text;
+
+pub use pieces::Parts;
 
 use super::GeneratorError;
+use super::checks::Checks;
 use crate::plan::{Check, RequestPlan, ValuePlan};
 use crate::workload::{Draws, Values};
+use pieces::Pieces;
+use text::{Names, Part, push_all, push_text};
 
 /// Room for the number in `Content-Length` where the body's length is drawn; padded on the left
 /// with spaces, which RFC 9110 allows before a field's value.
@@ -12,23 +23,22 @@ const LENGTH_DIGITS: usize = 12;
 /// One kind of request, ready to be rendered.
 #[derive(Clone, Debug)]
 pub struct Template {
+    /// The whole request as HTTP/1.1 writes it.
     parts: Vec<Part>,
     /// The parts from here on are the body, when its length has to be filled in.
     body_from: usize,
+    pieces: Pieces,
     pub is_head: bool,
     /// Sent again on a fresh connection when a pooled one has gone stale (RFC 9110, 9.2.2).
     pub is_idempotent: bool,
     pub check: Option<Check>,
+    /// What an answer must be to be ok.
+    pub checks: Checks,
+    /// Whether the checks look at the answer's body.
+    pub wants_body: bool,
     /// The placeholder that is the key of a checked request.
     key: Option<usize>,
     has_write_id: bool,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-enum Part {
-    Text(Vec<u8>),
-    Value(usize),
-    BodyLength,
 }
 
 impl Template {
@@ -40,31 +50,56 @@ impl Template {
         values: &Values,
         keep_alive: bool,
     ) -> Result<Template, GeneratorError> {
-        let mut draft = Draft { request: &request.name, names, parts: Vec::new() };
-        draft.request_line(request)?;
-        draft.headers(request, keep_alive)?;
-        let body_from = draft.body(request)?;
-        let used: Vec<usize> = draft
-            .parts
-            .iter()
-            .filter_map(|p| if let Part::Value(index) = p { Some(*index) } else { None })
-            .collect();
+        let refuse = |why: String| GeneratorError::Request { request: request.name.clone(), why };
+        if names.len() != values.len() {
+            return Err(refuse("its values and their names are not as many".into()));
+        }
+        let pieces = Pieces::new(request, Names { names, values }).map_err(refuse)?;
         let method = request.method.to_ascii_uppercase();
+        let is_head = method == "HEAD";
+        let checks = Checks::new(&request.expects);
+        if is_head && checks.want_body() {
+            return Err(refuse("the answer to HEAD has no body that could be checked".into()));
+        }
+        let (parts, body_from) = as_http1(&pieces, keep_alive);
+        let key = pieces.values().find(|index| values.is_key(*index));
+        let has_write_id = pieces.values().any(|index| values.is_write_id(index));
         Ok(Template {
+            parts,
             body_from,
-            is_head: method == "HEAD",
+            is_head,
             is_idempotent: matches!(
                 method.as_str(),
                 "GET" | "HEAD" | "PUT" | "DELETE" | "OPTIONS" | "TRACE"
             ),
             check: request.check,
-            key: used.iter().copied().find(|index| values.is_key(*index)),
-            has_write_id: used.iter().any(|index| values.is_write_id(*index)),
-            parts: draft.parts,
+            wants_body: checks.want_body(),
+            checks,
+            key,
+            has_write_id,
+            pieces,
         })
     }
 
-    /// The whole request, where it is always the same.
+    /// Writes the request that `draws` describe into `out`, which is cleared first.
+    #[inline]
+    pub fn render(&self, values: &Values, draws: &Draws, out: &mut Vec<u8>) {
+        out.clear();
+        if self.body_from == usize::MAX {
+            return text::render(&self.parts, values, draws, out);
+        }
+        let (head, body) = self.parts.split_at(self.body_from);
+        let length_part = head.iter().position(|p| *p == Part::BodyLength).unwrap_or(head.len());
+        text::render(&head[..length_part], values, draws, out);
+        let length_at = out.len();
+        out.extend_from_slice(&[b' '; LENGTH_DIGITS]);
+        text::render(&head[length_part..], values, draws, out);
+        let body_at = out.len();
+        text::render(body, values, draws, out);
+        fill_number(out.len() - body_at, &mut out[length_at..length_at + LENGTH_DIGITS]);
+    }
+
+    /// The whole HTTP/1.1 text of a request that is always the same.
     #[inline]
     pub fn fixed(&self) -> Option<&[u8]> {
         match self.parts.as_slice() {
@@ -73,28 +108,19 @@ impl Template {
         }
     }
 
-    /// Writes the request that `draws` describe into `out`, which is cleared first.
-    #[inline]
-    pub fn render(&self, values: &Values, draws: &Draws, out: &mut Vec<u8>) {
-        out.clear();
-        let mut length_at = 0;
-        let mut body_at = 0;
-        for (i, part) in self.parts.iter().enumerate() {
-            if i == self.body_from {
-                body_at = out.len();
-            }
-            match part {
-                Part::Text(text) => out.extend_from_slice(text),
-                Part::Value(index) => values.render(*index, draws, out),
-                Part::BodyLength => {
-                    length_at = out.len();
-                    out.extend_from_slice(&[b' '; LENGTH_DIGITS]);
-                }
-            }
-        }
-        if length_at > 0 {
-            fill_number(out.len() - body_at, &mut out[length_at..length_at + LENGTH_DIGITS]);
-        }
+    pub fn method(&self) -> &http::Method {
+        &self.pieces.method
+    }
+
+    /// Whether it has a body, if perhaps an empty one.
+    pub fn has_body(&self) -> bool {
+        self.pieces.body.is_some()
+    }
+
+    /// Writes the request that `draws` describe in its parts, for a protocol that sends them apart.
+    /// They are always the same when [`Template::fixed`] is there.
+    pub fn render_parts(&self, values: &Values, draws: &Draws, into: &mut Parts) {
+        self.pieces.render(values, draws, into);
     }
 
     /// The key of a checked request.
@@ -106,6 +132,52 @@ impl Template {
     pub fn write_id(&self, draws: &Draws) -> u64 {
         if self.has_write_id { draws.id() } else { 0 }
     }
+}
+
+/// The request as HTTP/1.1 writes it, and which part is the body's first when its length has to be
+/// filled in.
+fn as_http1(pieces: &Pieces, keep_alive: bool) -> (Vec<Part>, usize) {
+    let mut parts = Vec::new();
+    push_text(&mut parts, pieces.method.as_str().as_bytes());
+    push_text(&mut parts, b" ");
+    push_all(&mut parts, &pieces.path);
+    push_text(&mut parts, b" HTTP/1.1\r\nHost: ");
+    push_all(&mut parts, &pieces.authority);
+    push_text(&mut parts, b"\r\n");
+    for (name, _, value) in &pieces.headers {
+        push_text(&mut parts, name.as_bytes());
+        push_text(&mut parts, b": ");
+        push_all(&mut parts, value);
+        push_text(&mut parts, b"\r\n");
+    }
+    if !keep_alive && !pieces.headers.iter().any(|(_, name, _)| name == http::header::CONNECTION) {
+        push_text(&mut parts, b"Connection: close\r\n");
+    }
+    let body_from = add_body(&mut parts, pieces);
+    (parts, body_from)
+}
+
+/// Ends the head and adds the body.
+fn add_body(parts: &mut Vec<Part>, pieces: &Pieces) -> usize {
+    let Some(body) = &pieces.body else {
+        if matches!(pieces.method.as_str(), "POST" | "PUT" | "PATCH") {
+            push_text(parts, b"Content-Length: 0\r\n");
+        }
+        push_text(parts, b"\r\n");
+        return usize::MAX;
+    };
+    push_text(parts, b"Content-Length: ");
+    if let Some(length) = text::fixed_length(body) {
+        push_text(parts, length.to_string().as_bytes());
+        push_text(parts, b"\r\n\r\n");
+        push_all(parts, body);
+        return usize::MAX;
+    }
+    parts.push(Part::BodyLength);
+    push_text(parts, b"\r\n\r\n");
+    let body_from = parts.len();
+    parts.extend_from_slice(body);
+    body_from
 }
 
 /// Writes a number into the right end of a field of spaces.
@@ -120,160 +192,11 @@ fn fill_number(number: usize, field: &mut [u8]) {
     }
 }
 
-/// A template being built.
-struct Draft<'a> {
-    request: &'a str,
-    names: &'a [ValuePlan],
-    parts: Vec<Part>,
-}
-
-impl Draft<'_> {
-    fn request_line(&mut self, request: &RequestPlan) -> Result<(), GeneratorError> {
-        let token = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
-        if !token(&request.method) {
-            return Err(self.refuse(format!("`{}` is not a method", request.method)));
-        }
-        if !request.path.starts_with('/') || !token(&request.path) {
-            let why = format!("the path `{}` must begin with / and have no spaces", request.path);
-            return Err(self.refuse(why));
-        }
-        self.text(request.method.as_bytes());
-        self.text(b" ");
-        self.filled(&request.path)?;
-        self.text(b" HTTP/1.1\r\n");
-        Ok(())
-    }
-
-    fn headers(&mut self, request: &RequestPlan, keep_alive: bool) -> Result<(), GeneratorError> {
-        let has = |name: &str| request.headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name));
-        if !has("host") {
-            self.header("Host", &request.host)?;
-        }
-        if !has("user-agent") {
-            self.header("User-Agent", concat!("brunt/", env!("CARGO_PKG_VERSION")))?;
-        }
-        for (name, value) in &request.headers {
-            // The length is brunt's own business: a wrong one would hang every request.
-            if !name.eq_ignore_ascii_case("content-length") {
-                self.header(name, value)?;
-            }
-        }
-        if !keep_alive && !has("connection") {
-            self.header("Connection", "close")?;
-        }
-        Ok(())
-    }
-
-    fn header(&mut self, name: &str, value: &str) -> Result<(), GeneratorError> {
-        let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic() && b != b':');
-        if !is_name || value.bytes().any(|b| b.is_ascii_control() && b != b'\t') {
-            return Err(self.refuse(format!("the header `{name}` cannot be written as HTTP")));
-        }
-        self.text(name.as_bytes());
-        self.text(b": ");
-        self.filled(value)?;
-        self.text(b"\r\n");
-        Ok(())
-    }
-
-    /// Ends the head and adds the body; says which part is the body's first.
-    fn body(&mut self, request: &RequestPlan) -> Result<usize, GeneratorError> {
-        let Some(body) = &request.body else {
-            if matches!(request.method.as_str(), "POST" | "PUT" | "PATCH") {
-                self.text(b"Content-Length: 0\r\n");
-            }
-            self.text(b"\r\n");
-            return Ok(usize::MAX);
-        };
-        let mut draft = Draft { request: self.request, names: self.names, parts: Vec::new() };
-        draft.filled(body)?;
-        let lengths: Option<usize> = draft
-            .parts
-            .iter()
-            .map(|part| if let Part::Text(text) = part { Some(text.len()) } else { None })
-            .sum();
-        self.text(b"Content-Length: ");
-        match lengths {
-            Some(length) => self.text(length.to_string().as_bytes()),
-            None => self.parts.push(Part::BodyLength),
-        }
-        // A part of its own, so that the body begins at a part.
-        self.parts.push(Part::Text(b"\r\n\r\n".to_vec()));
-        let body_from = self.parts.len();
-        self.parts.append(&mut draft.parts);
-        if lengths.is_some() {
-            self.join();
-            return Ok(usize::MAX);
-        }
-        Ok(body_from)
-    }
-
-    /// Adjacent texts become one.
-    fn join(&mut self) {
-        for part in std::mem::take(&mut self.parts) {
-            match part {
-                Part::Text(text) => self.text(&text),
-                other => self.parts.push(other),
-            }
-        }
-    }
-
-    fn text(&mut self, text: &[u8]) {
-        if let Some(Part::Text(last)) = self.parts.last_mut() {
-            last.extend_from_slice(text);
-        } else {
-            self.parts.push(Part::Text(text.to_vec()));
-        }
-    }
-
-    /// Text with `{value}` placeholders; braces around anything else are text. `${env:NAME}` is
-    /// the environment variable, looked up here and kept nowhere else.
-    fn filled(&mut self, text: &str) -> Result<(), GeneratorError> {
-        let mut rest = text;
-        while let Some(open) = rest.find(['{', '$']) {
-            self.text(&rest.as_bytes()[..open]);
-            rest = &rest[open..];
-            if let Some((name, after)) =
-                rest.strip_prefix("${env:").and_then(|tail| tail.split_once('}'))
-            {
-                let value = std::env::var(name)
-                    .map_err(|_| self.refuse(format!("the environment has no `{name}`")))?;
-                if value.bytes().any(|b| b.is_ascii_control()) {
-                    return Err(self.refuse(format!("`{name}` holds a control character")));
-                }
-                self.text(value.as_bytes());
-                rest = after;
-                continue;
-            }
-            let placeholder = rest.strip_prefix('{').and_then(|tail| tail.split_once('}'));
-            let known = placeholder.and_then(|(name, after)| {
-                self.names.iter().position(|v| v.name == name).map(|index| (index, after))
-            });
-            match known {
-                Some((index, after)) => {
-                    self.parts.push(Part::Value(index));
-                    rest = after;
-                }
-                None => {
-                    self.text(&rest.as_bytes()[..1]);
-                    rest = &rest[1..];
-                }
-            }
-        }
-        self.text(rest.as_bytes());
-        Ok(())
-    }
-
-    fn refuse(&self, why: String) -> GeneratorError {
-        GeneratorError::Request { request: self.request.to_string(), why }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::plan::ValueKind;
-    use crate::workload::{Value, Zipf};
+    use crate::workload::{Feeder, RowOrder, Value, Zipf};
 
     fn request(method: &str, path: &str, body: Option<&str>) -> RequestPlan {
         RequestPlan {
@@ -284,9 +207,7 @@ mod tests {
             host: "shop.test".into(),
             headers: vec![("Idempotency-Key".into(), "{id}".into())],
             body: body.map(Into::into),
-            route: 0,
-            check: None,
-            expects: Vec::new(),
+            ..RequestPlan::get("", "", "/")
         }
     }
 
@@ -313,8 +234,6 @@ mod tests {
         let text = rendered(&plan, true).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         let draws = Draws::new(1, 0, 5);
-        let video = Zipf::new(99, 1.0);
-        let _ = video;
         let id = format!("{:016x}", draws.id());
         let key: u64 =
             head.strip_prefix("POST /v/").unwrap().split_once('/').unwrap().0.parse().unwrap();
@@ -347,5 +266,89 @@ mod tests {
         plan.headers = vec![("A".into(), "${env:BRUNT_TEST_UNSET_VARIABLE}".into())];
         let error = rendered(&plan, true).unwrap_err().to_string();
         assert!(error.contains("BRUNT_TEST_UNSET_VARIABLE"), "{error}");
+    }
+
+    fn fed(texts: &[&str]) -> (Vec<ValuePlan>, Values) {
+        let rows: Vec<Vec<String>> = texts.iter().map(|t| vec![(*t).to_string()]).collect();
+        let feeder = Feeder::new(&rows, 1, RowOrder::Random).unwrap();
+        let kind = ValueKind::Column { feeder: 0, column: 0 };
+        let plans = vec![ValuePlan { name: "users.name".into(), kind }];
+        let values = vec![Value::Column { feeder: 0, column: 0 }];
+        (plans, Values::with_feeders(values, vec![feeder]).unwrap())
+    }
+
+    #[test]
+    fn a_value_cannot_break_out_of_its_place() {
+        let (plans, values) = fed(&["x y\r\nX-Evil: 1\r\n\r\nGET /"]);
+        let mut out = Vec::new();
+        let mut plan = RequestPlan::get("a", "h", "/u/{users.name}?q={users.name}");
+        let template = Template::new(&plan, &plans, &values, true).unwrap();
+        template.render(&values, &Draws::new(1, 0, 0), &mut out);
+        let head = String::from_utf8(out).unwrap();
+        let line = head.lines().next().unwrap();
+        assert_eq!(line.split(' ').count(), 3, "{line}");
+        assert!(line.starts_with("GET /u/x%20y%0D%0AX-Evil:%201%0D%0A"), "{line}");
+        assert!(!head.contains("\nX-Evil"), "{head}");
+        plan.path = "/".into();
+        plan.headers = vec![("X-Name".into(), "{users.name}".into())];
+        let error = Template::new(&plan, &plans, &values, true).unwrap_err().to_string();
+        assert!(error.contains("users.name") && error.contains("control character"), "{error}");
+    }
+
+    #[test]
+    fn the_parts_are_those_of_the_whole() {
+        let (plans, values) = values();
+        let mut plan = request("POST", "/v/{video}", Some("{id}"));
+        plan.headers.push(("Connection".into(), "close".into()));
+        plan.headers.push(("HOST".into(), "other.test".into()));
+        let template = Template::new(&plan, &plans, &values, true).unwrap();
+        let (mut parts, mut whole) = (Parts::default(), Vec::new());
+        parts.headers.push((http::header::ACCEPT, b"left over".to_vec()));
+        let draws = Draws::new(1, 0, 5);
+        template.render_parts(&values, &draws, &mut parts);
+        template.render(&values, &draws, &mut whole);
+        let whole = String::from_utf8(whole).unwrap();
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        assert!(whole.starts_with(&format!("POST {} HTTP/1.1\r\n", text(&parts.path))), "{whole}");
+        assert_eq!(text(&parts.authority), "other.test");
+        assert_eq!(whole.matches("other.test").count(), 1);
+        assert_eq!(text(&parts.body), format!("{:016x}", draws.id()));
+        let names: Vec<&str> = parts.headers.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["user-agent", "idempotency-key"]);
+        assert!(template.fixed().is_none());
+    }
+
+    #[test]
+    fn a_body_of_bytes_is_sent_as_it_is() {
+        let (plans, values) = values();
+        let mut plan = request("PUT", "/", None);
+        plan.headers.clear();
+        plan.body_base64 = Some("AP97aWR9".into());
+        let template = Template::new(&plan, &plans, &values, true).unwrap();
+        assert!(template.fixed().unwrap().ends_with(b"Content-Length: 6\r\n\r\n\0\xff{id}"));
+        plan.body = Some("x".into());
+        assert!(Template::new(&plan, &plans, &values, true).is_err());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_it_panic_or_break_the_head(
+            path in ".*", name in ".*", value in ".*", body in ".*", fed_with in ".*",
+        ) {
+            let (plans, values) = fed(&[&fed_with]);
+            let path = format!("/{path}{{users.name}}");
+            let mut plan = request("POST", &path, Some(&body));
+            plan.headers = vec![(name, value)];
+            if let Ok(template) = Template::new(&plan, &plans, &values, true) {
+                let (mut out, mut parts) = (Vec::new(), Parts::default());
+                template.render(&values, &Draws::new(1, 0, 0), &mut out);
+                template.render_parts(&values, &Draws::new(1, 0, 0), &mut parts);
+                let mut fields = [httparse::EMPTY_HEADER; 8];
+                let mut parsed = httparse::Request::new(&mut fields);
+                let end = parsed.parse(&out).unwrap().unwrap();
+                proptest::prop_assert_eq!(&out[end..], &parts.body);
+                proptest::prop_assert_eq!(parsed.path.unwrap().as_bytes(), &parts.path);
+            }
+        }
     }
 }

@@ -164,6 +164,69 @@ fn an_open_load_is_answered_as_planned() {
 }
 
 #[test]
+fn answers_are_checked() {
+    use crate::plan::Expect;
+    // The body in two pieces, so that it has to be collected.
+    let address = serve(|stream, _, _| {
+        let first =
+            b"HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n8\r\n{\"ok\": t\r\n";
+        stream.write_all(first).is_ok()
+            && stream.flush().is_ok()
+            && stream.write_all(b"4\r\nrue}\r\n0\r\n\r\n").is_ok()
+    });
+    let outcome = |expects: Vec<Expect>| {
+        let mut load = plan(address, Arrivals::Constant, 200.0, 100);
+        load.requests[0].expects = expects;
+        let seen = run(load);
+        assert_eq!(seen.ledger.planned, seen.ledger.ok + seen.cause(Cause::CheckFailed));
+        seen.ledger.ok == seen.ledger.planned
+    };
+    let json = |value: bool| Expect::Json { pointer: "/ok".into(), equals: Some(value.into()) };
+    let text = |text: &str| Expect::BodyContains { text: text.into() };
+    assert!(outcome(vec![Expect::Status { of: vec![201] }, json(true), text(": true")]));
+    assert!(!outcome(vec![json(false)]));
+    assert!(!outcome(vec![text("nothing of it")]));
+    assert!(!outcome(vec![Expect::Status { of: vec![200] }]));
+}
+
+#[test]
+fn a_feeder_and_a_sequence_reach_the_server() {
+    use crate::plan::{FeederOrder, FeederPlan};
+    let lines = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen_lines = lines.clone();
+    let address = serve(move |stream, _, head| {
+        seen_lines.lock().unwrap().push(head.lines().next().unwrap_or_default().to_string());
+        stream.write_all(OK).is_ok()
+    });
+    let mut load = plan(address, Arrivals::Constant, 400.0, 100);
+    load.requests[0].path = "/{n}/{t.a}{t.b}".into();
+    let named = |name: &str, kind| ValuePlan { name: name.into(), kind };
+    load.values = vec![
+        named("n", ValueKind::Sequence { from: 100 }),
+        named("t.a", ValueKind::Column { feeder: 0, column: 0 }),
+        named("t.b", ValueKind::Column { feeder: 0, column: 1 }),
+    ];
+    load.feeders = vec![FeederPlan {
+        name: "t".into(),
+        columns: vec!["a".into(), "b".into()],
+        rows: (0..4).map(|i| vec![format!("x{i}"), format!(" {i}")]).collect(),
+        n_rows: 4,
+        hash: String::new(),
+        order: FeederOrder::Sequential,
+    }];
+    let mut emptied = load.clone();
+    emptied.feeders[0].rows.clear();
+    assert_eq!(run(load).ledger.ok, 40);
+    let mut lines = std::mem::take(&mut *lines.lock().unwrap());
+    lines.sort();
+    let expected: Vec<String> =
+        (100..140).map(|n| format!("GET /{n}/x{}%20{} HTTP/1.1", n % 4, n % 4)).collect();
+    assert_eq!(lines, expected);
+    let error = start(emptied, 1, &[], soon(), std::sync::mpsc::channel().0).err().unwrap();
+    assert!(error.to_string().contains("the feeder `t` has no rows"), "{error}");
+}
+
+#[test]
 fn a_freeze_is_seen_by_every_request_that_was_due() {
     let frozen_at = std::sync::Arc::new(std::sync::Mutex::new(None::<clock_instant::At>));
     let shared = frozen_at.clone();

@@ -54,6 +54,8 @@ pub(super) struct Worker {
     pub(super) in_flight_max: u32,
     pub(super) request_text: Vec<u8>,
     pub(super) piece: Vec<u8>,
+    /// The body of the answer that is being checked.
+    pub(super) answer_body: Vec<u8>,
     id: u32,
     epoch: Nanos,
     waiting_max: usize,
@@ -88,6 +90,7 @@ impl Worker {
             in_flight_max: 0,
             request_text: Vec::with_capacity(1024),
             piece: vec![0; 64 * 1024],
+            answer_body: Vec::new(),
             id: given.id,
             epoch: given.epoch,
             waiting_max: given.waiting_max,

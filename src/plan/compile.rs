@@ -1,21 +1,13 @@
 //! Target × profile × seed × host facts → plan.
 
-use super::load::{
-    Arrivals, Check, LoadPlan, PhasePlan, RegionPlan, RequestPlan, RoutePlan, ValueKind, ValuePlan,
-};
+use super::demand;
 use super::topology::{self, Topology};
-use super::{HostFacts, Plan, TransportPlan};
+use super::{HostFacts, Plan};
 use crate::base::{Nanos, random};
 use crate::fault::{Fault, FaultKind, Selector};
-use crate::profile::{ArrivalKind, CheckSpec, Profile, Request, ValueSpec};
-use crate::target::{LoadUrl, Role, Target};
-use crate::workload::Shape;
-use std::net::SocketAddr;
+use crate::profile::{Profile, Request};
+use crate::target::{Role, Target};
 
-/// The schedule is always cut into so many shards.
-const SHARDS: u32 = 16;
-/// Requests that may wait for a connection, over all workers.
-const WAITING_MAX: u32 = 100_000;
 /// Faults are moved by up to one heartbeat, drawn from the seed, so that they do not always hit
 /// the same moment between two signs of life.
 const FAULT_OFFSET: Nanos = Nanos::from_millis(250);
@@ -36,6 +28,10 @@ pub enum PlanError {
     FaultTarget { profile: String, fault: String, target: String, missing: String, known: String },
     #[error("profile {profile}: `fault.{fault}.{key}`: {problem}")]
     Fault { profile: String, fault: String, key: &'static str, problem: &'static str },
+    #[error("profile {profile}: `phase.{phase}.{key}`: {problem}")]
+    Phase { profile: String, phase: String, key: &'static str, problem: &'static str },
+    #[error("profile {profile}: `transport.{key}`: {problem}")]
+    Transport { profile: String, key: &'static str, problem: &'static str },
     #[error("target {url}: {problem}")]
     Url { url: String, problem: String },
     #[error("target {url}: cannot resolve `{host}`: {cause}")]
@@ -90,7 +86,8 @@ pub fn compile(
     let cost_s = cost_per_request(target, profile)?;
     let regions = regions(target, profile);
     let topology = topology::lay_out(target, profile, &regions, seed, host)?;
-    let load = load(target, profile, seed, host, cost_s, &regions, &topology)?;
+    let situation = demand::Situation { target, profile, host, cost_s };
+    let load = situation.load(seed, &regions, &topology)?;
     Ok(Plan {
         target: target.name.clone(),
         profile: profile.name.clone(),
@@ -114,131 +111,6 @@ fn regions(target: &Target, profile: &Profile) -> Vec<(String, f64)> {
         true => vec![(target.home.clone(), 1.0)],
         false => profile.region.iter().map(|r| (r.name.clone(), r.weight)).collect(),
     }
-}
-
-fn load(
-    target: &Target,
-    profile: &Profile,
-    seed: u64,
-    host: &HostFacts,
-    cost_s: f64,
-    regions: &[(String, f64)],
-    topology: &Topology,
-) -> Result<LoadPlan, PlanError> {
-    let fixed = target.url.as_deref().map(resolve_url).transpose()?;
-    let has_edges = target.public.entry.contains(&Role::Cdn);
-    let host_header = match &fixed {
-        Some((host, _)) => host.clone(),
-        None => "brunt.test".to_string(),
-    };
-    Ok(LoadPlan {
-        seed,
-        arrivals: match profile.arrivals {
-            ArrivalKind::Poisson => Arrivals::Poisson,
-            ArrivalKind::Constant => Arrivals::Constant,
-        },
-        shards: SHARDS,
-        phases: phases(target, profile, host, cost_s)?,
-        requests: profile
-            .request
-            .iter()
-            .map(|r| request(r, &host_header, usize::from(r.edge && has_edges)))
-            .collect(),
-        values: profile.value.iter().map(|(name, spec)| value(name, spec)).collect(),
-        feeders: Vec::new(),
-        regions: regions
-            .iter()
-            .map(|(name, weight)| RegionPlan {
-                name: name.clone(),
-                weight: *weight,
-                routes: match &fixed {
-                    Some((_, address)) => vec![RoutePlan::Fixed(*address)],
-                    None => topology.routes(name),
-                },
-            })
-            .collect(),
-        timeout: profile.timeout,
-        in_time: profile.in_time,
-        connections_max: profile.connections_max,
-        waiting_max: WAITING_MAX,
-        keep_alive: true,
-        requests_max: None,
-        transport: TransportPlan::default(),
-    })
-}
-
-fn phases(
-    target: &Target,
-    profile: &Profile,
-    host: &HostFacts,
-    cost_s: f64,
-) -> Result<Vec<PhasePlan>, PlanError> {
-    let mut start = Nanos::ZERO;
-    let mut phases = Vec::with_capacity(profile.phase.len());
-    for phase in &profile.phase {
-        let resolve = |rate: crate::profile::RelativeRate| {
-            rate.resolve(host.unit_cores, cost_s).ok_or_else(|| PlanError::RelativeRate {
-                profile: profile.name.clone(),
-                phase: phase.name.clone(),
-                why: match target.url.is_some() {
-                    true => "the target is only a URL, whose cost per request is not known",
-                    false => "no request of the mix names what it `costs`",
-                },
-            })
-        };
-        let end = start + phase.lasts;
-        phases.push(PhasePlan {
-            name: phase.name.clone(),
-            start,
-            end,
-            rate_from: resolve(phase.from.unwrap_or(phase.rate))?,
-            rate_to: resolve(phase.rate)?,
-            shape: Shape::Linear,
-            measured: phase.measured,
-        });
-        start = end;
-    }
-    Ok(phases)
-}
-
-fn request(request: &Request, host: &str, route: usize) -> RequestPlan {
-    RequestPlan {
-        name: request.name.clone(),
-        weight: request.weight,
-        method: request.method.to_uppercase(),
-        path: request.path.clone(),
-        host: host.to_string(),
-        headers: request.headers.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
-        body: request.body.clone(),
-        route,
-        check: request.check.map(|check| match check {
-            CheckSpec::Read => Check::Read,
-            CheckSpec::Write => Check::Write,
-        }),
-        expects: Vec::new(),
-    }
-}
-
-fn value(name: &str, spec: &ValueSpec) -> ValuePlan {
-    let kind = match spec {
-        ValueSpec::Zipf { n, exponent } => ValueKind::Zipf { n: *n, exponent: *exponent },
-        ValueSpec::Uniform { n } => ValueKind::Uniform { n: *n },
-        ValueSpec::Choice { of } => ValueKind::Choice { of: of.clone() },
-        ValueSpec::WriteId {} => ValueKind::WriteId,
-    };
-    ValuePlan { name: name.to_string(), kind }
-}
-
-/// Host header and address of a URL target.
-fn resolve_url(url: &str) -> Result<(String, SocketAddr), PlanError> {
-    let parsed =
-        LoadUrl::parse(url).map_err(|problem| PlanError::Url { url: url.into(), problem })?;
-    let address = parsed.resolve().map_err(|cause| PlanError::Resolve {
-        url: url.into(),
-        host: parsed.host.clone(),
-        cause,
-    })?;
-    Ok((parsed.authority, address))
 }
 
 fn faults(

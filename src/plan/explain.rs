@@ -1,7 +1,8 @@
 //! A plan in words and totals, for `brunt explain` and for whoever wants to know before it fires.
 
-use super::{Arrivals, LoadPlan, Plan, RoutePlan};
+use super::{Arrivals, LoadPlan, PhasePlan, Plan, RoutePlan};
 use crate::base::Nanos;
+use crate::workload::Shape;
 use std::fmt::Write;
 
 /// The plan in words. Nothing here is looked up: the same plan gives the same text.
@@ -52,9 +53,9 @@ fn load(w: &mut String, plan: &Plan) {
     let _ =
         writeln!(w, "\n{kind}; in time within {}, given up after {}", load.in_time, load.timeout);
     for phase in &load.phases {
-        let rate = match phase.rate_from == phase.rate_to {
-            true => format!("{:.0}/s", phase.rate_to),
-            false => format!("{:.0}/s to {:.0}/s", phase.rate_from, phase.rate_to),
+        let rate = match load.arrivals {
+            Arrivals::Closed { .. } => "as fast as the answers come".into(),
+            Arrivals::Poisson | Arrivals::Constant => rate(phase),
         };
         let note = if phase.measured { "" } else { "  not measured" };
         let _ = writeln!(
@@ -65,7 +66,10 @@ fn load(w: &mut String, plan: &Plan) {
             phase.name
         );
     }
-    let _ = writeln!(w, "about {:.0} requests in all:", planned(load));
+    let _ = match load.arrivals {
+        Arrivals::Closed { .. } => writeln!(w, "each request is one of:"),
+        _ => writeln!(w, "about {:.0} requests in all:", planned(load)),
+    };
     let weights: f64 = load.requests.iter().map(|r| r.weight).sum();
     for request in &load.requests {
         let share = 100.0 * request.weight / weights;
@@ -81,12 +85,35 @@ fn load(w: &mut String, plan: &Plan) {
     }
 }
 
+/// The rate of a phase in words.
+fn rate(phase: &PhasePlan) -> String {
+    let per_second = |rate: f64| match rate >= 10.0 || rate.fract() == 0.0 {
+        true => format!("{rate:.0}/s"),
+        false => format!("{rate:.2}/s"),
+    };
+    let (from, to) = (per_second(phase.rate_from), per_second(phase.rate_to));
+    let is_level = phase.rate_from == phase.rate_to;
+    match phase.shape {
+        _ if is_level => to,
+        Shape::Linear => format!("{from} to {to}"),
+        Shape::Steps { levels: 1 } => to,
+        Shape::Steps { levels } => format!("{from} to {to} in {levels} level steps"),
+        Shape::Sine { period } => {
+            format!("a wave from {from} to {to} and back, every {}", time(period))
+        }
+        Shape::Spike { decay } => {
+            format!("jumps to {to} and falls back towards {from}, by 63 % in {}", time(decay))
+        }
+    }
+}
+
+fn time(lasts: Nanos) -> String {
+    crate::base::units::duration_text(lasts)
+}
+
 /// Expected number of requests: the integral of the rate.
 fn planned(load: &LoadPlan) -> f64 {
-    load.phases
-        .iter()
-        .map(|p| (p.rate_from + p.rate_to) / 2.0 * (p.end - p.start).as_secs_f64())
-        .sum()
+    load.phases.iter().map(PhasePlan::expected_requests).sum()
 }
 
 fn faults(w: &mut String, plan: &Plan) {

@@ -2,7 +2,7 @@
 
 use super::transport::TransportPlan;
 use crate::base::Nanos;
-use crate::workload::Shape;
+use crate::workload::{Course, Shape};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
@@ -158,6 +158,40 @@ impl PhasePlan {
             measured: true,
         }
     }
+
+    fn course(&self) -> Course {
+        Course {
+            from: self.rate_from,
+            to: self.rate_to,
+            seconds: self.end.saturating_sub(self.start).as_secs_f64(),
+            shape: self.shape,
+        }
+    }
+
+    /// Requests per second at an instant of the run; before and after the phase, that of its ends.
+    pub fn rate_at(&self, at: Nanos) -> f64 {
+        let course = self.course();
+        course.rate(at.saturating_sub(self.start).as_secs_f64().min(course.seconds))
+    }
+
+    /// Expected requests: the integral of the rate.
+    pub fn expected_requests(&self) -> f64 {
+        self.course().total()
+    }
+
+    /// Requests per second over the whole phase.
+    pub fn mean_rate(&self) -> f64 {
+        let course = self.course();
+        if course.seconds > 0.0 { course.total() / course.seconds } else { self.rate_to }
+    }
+
+    /// Whether the rate never leaves a band of such a share of its highest. Every shape stays
+    /// between its two rates.
+    pub fn is_level(&self, share: f64) -> bool {
+        let is_one_level = matches!(self.shape, Shape::Steps { levels: 1 });
+        let change = (self.rate_to - self.rate_from).abs();
+        is_one_level || change <= share * self.rate_from.max(self.rate_to)
+    }
 }
 
 /// One kind of request in the mix.
@@ -173,6 +207,9 @@ pub struct RequestPlan {
     pub headers: Vec<(String, String)>,
     /// With `{value}` placeholders.
     pub body: Option<String>,
+    /// Instead of `body`: bytes that are sent as they are, in base64.
+    #[serde(default)]
+    pub body_base64: Option<String>,
     /// Index into each region's `routes`.
     pub route: usize,
     /// Whether its operations are kept for the data check.
@@ -193,6 +230,7 @@ impl RequestPlan {
             host: host.into(),
             headers: Vec::new(),
             body: None,
+            body_base64: None,
             route: 0,
             check: None,
             expects: Vec::new(),
@@ -200,13 +238,14 @@ impl RequestPlan {
     }
 }
 
-/// What must hold of an answer. One that does not is an HTTP error with the cause `check failed`.
+/// What must hold of an answer. One of which it does not hold is an HTTP error with the cause
+/// `check failed`, or with its status where that is outside 200–399.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Expect {
     /// One of these; then a status outside 200–399 may be ok too.
     Status { of: Vec<u16> },
-    /// The body has this text in it.
+    /// The body has this text in it. A body of more than 1 MiB fails.
     BodyContains { text: String },
     /// The body is JSON, has a value at this pointer (RFC 6901), and the value is this one if any.
     Json { pointer: String, equals: Option<serde_json::Value> },
@@ -243,6 +282,7 @@ pub enum ValueKind {
     /// A 64-bit id, unique in the run, 16 hexadecimal digits.
     WriteId,
     /// `from`, `from + 1`, …: each number once in the run, in the order of a shard's own requests.
+    /// Requests of a kind that does not use it have their numbers too, so a mix leaves gaps.
     Sequence { from: u64 },
     /// A random UUID (RFC 9562, version 4), from the seed.
     Uuid,
@@ -269,7 +309,8 @@ pub struct FeederPlan {
 pub enum FeederOrder {
     #[default]
     Random,
-    /// Each row once before any comes again.
+    /// The run's n-th request gets row n modulo their number: each row once before any comes again,
+    /// where every request of the mix takes one.
     Sequential,
 }
 

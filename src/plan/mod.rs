@@ -2,6 +2,7 @@
 //! After this nothing is defaulted, drawn or looked up: same inputs, same bytes.
 
 mod compile;
+mod demand;
 mod explain;
 mod load;
 mod node;

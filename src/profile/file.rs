@@ -1,13 +1,17 @@
 //! A profile's document.
 
+use super::expect::{ExpectSpec, Many};
+use super::feeder::FeederSpec;
 use super::rate::RelativeRate;
+use super::transport::TransportSpec;
 use crate::base::Nanos;
 use crate::base::document::DocumentError;
 use crate::base::library::LibraryError;
 use crate::base::units::duration;
 use crate::fault::{FaultKind, Selector, ThrottleBy};
-use serde::Deserialize;
-use std::collections::{BTreeMap, BTreeSet};
+use crate::workload::Shape;
+use serde::{Deserialize, Deserializer};
+use std::collections::BTreeMap;
 
 /// A situation that a target is put into.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -28,6 +32,14 @@ pub struct Profile {
     /// Open connections at most.
     #[serde(default = "connections_max")]
     pub connections_max: u32,
+    /// Of a closed loop: virtual users with a connection each.
+    #[serde(default)]
+    pub connections: Option<u32>,
+    /// Of a closed loop: from an answer to the user's next request.
+    #[serde(default, deserialize_with = "some_duration")]
+    pub think: Option<Nanos>,
+    #[serde(default)]
+    pub transport: TransportSpec,
     #[serde(default)]
     pub steady: Steady,
     pub phase: Vec<Phase>,
@@ -35,6 +47,9 @@ pub struct Profile {
     /// Generators of placeholder values, by name.
     #[serde(default)]
     pub value: BTreeMap<String, ValueSpec>,
+    /// Tables of placeholder values, by name.
+    #[serde(default)]
+    pub feeder: BTreeMap<String, FeederSpec>,
     /// Where visitors come from; without any, from the target's home.
     #[serde(default)]
     pub region: Vec<Region>,
@@ -50,6 +65,8 @@ pub enum ArrivalKind {
     #[default]
     Poisson,
     Constant,
+    /// Each of `connections` starts its next request when the one before has ended.
+    Closed,
 }
 
 /// `[steady]`: the hypothesis that must hold before the first fault.
@@ -73,13 +90,85 @@ pub struct Phase {
     pub name: String,
     #[serde(with = "duration")]
     pub lasts: Nanos,
-    /// At its end; over all of it when `from` is not given.
-    pub rate: RelativeRate,
-    /// At its start: the phase is a ramp.
+    /// At its end; over all of it when `from` is not given. Not in a closed loop.
+    #[serde(default)]
+    pub rate: Option<RelativeRate>,
+    /// At its start: the rate goes from this one to `rate`, as the shape says.
     #[serde(default)]
     pub from: Option<RelativeRate>,
+    #[serde(default)]
+    pub shape: ShapeName,
+    /// Of steps: how many.
+    #[serde(default)]
+    pub levels: Option<u32>,
+    /// Of a sine: from one low to the next.
+    #[serde(default, deserialize_with = "some_duration")]
+    pub period: Option<Nanos>,
+    /// Of a spike: after this long, what it is above `from` has fallen to 37 %.
+    #[serde(default, deserialize_with = "some_duration")]
+    pub decay: Option<Nanos>,
     #[serde(default = "yes")]
     pub measured: bool,
+}
+
+/// How the rate of a phase goes from `from` to `rate`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ShapeName {
+    /// Along a line.
+    #[default]
+    Linear,
+    /// In equal stretches of level rates.
+    Steps,
+    /// Up to `rate` half a period later, and down again.
+    Sine,
+    /// Jumps to `rate` and falls back to `from`.
+    Spike,
+}
+
+impl Phase {
+    /// The shape with its number.
+    ///
+    /// # Errors
+    /// The key and what is wrong with it.
+    pub fn shape(&self) -> Result<Shape, (&'static str, &'static str)> {
+        let is_given = [
+            self.levels.is_some(),
+            self.period.is_some(),
+            self.decay.is_some(),
+            self.from.is_some(),
+        ];
+        let (belongs, needs) = match self.shape {
+            ShapeName::Linear => (Shape::Linear, [false, false, false, is_given[3]]),
+            ShapeName::Steps => {
+                (Shape::Steps { levels: self.levels.unwrap_or(0) }, [true, false, false, true])
+            }
+            ShapeName::Sine => (
+                Shape::Sine { period: self.period.unwrap_or_default() },
+                [false, true, false, true],
+            ),
+            ShapeName::Spike => {
+                (Shape::Spike { decay: self.decay.unwrap_or_default() }, [false, false, true, true])
+            }
+        };
+        let keys = [
+            ("levels", "is needed by the shape `steps`, and only by it"),
+            ("period", "is needed by the shape `sine`, and only by it"),
+            ("decay", "is needed by the shape `spike`, and only by it"),
+            ("from", "is needed by this shape: the other one of its two rates"),
+        ];
+        for ((wrong, given), needed) in keys.into_iter().zip(is_given).zip(needs) {
+            if given != needed {
+                return Err(wrong);
+            }
+        }
+        match belongs {
+            Shape::Steps { levels: 0 | 1 } => Err(("levels", "use 2 levels or more")),
+            Shape::Sine { period: Nanos::ZERO } => Err(("period", "must be above 0")),
+            Shape::Spike { decay: Nanos::ZERO } => Err(("decay", "must be above 0")),
+            shape => Ok(shape),
+        }
+    }
 }
 
 /// `[[request]]`.
@@ -95,6 +184,15 @@ pub struct Request {
     pub headers: BTreeMap<String, String>,
     #[serde(default)]
     pub body: Option<String>,
+    /// A file instead of `body`, relative to the profile's file.
+    #[serde(default)]
+    pub body_file: Option<String>,
+    /// The body file's bytes when they are not text.
+    #[serde(skip)]
+    pub body_base64: Option<String>,
+    /// What an answer must be to be ok.
+    #[serde(default)]
+    pub expect: Many<ExpectSpec>,
     /// Key in `[app.cost]` and `[database.cost]`: what it costs the bundled stack.
     #[serde(default)]
     pub costs: Option<String>,
@@ -117,10 +215,22 @@ pub enum CheckSpec {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum ValueSpec {
-    Zipf { n: u64, exponent: f64 },
-    Uniform { n: u64 },
-    Choice { of: Vec<String> },
+    Zipf {
+        n: u64,
+        exponent: f64,
+    },
+    Uniform {
+        n: u64,
+    },
+    Choice {
+        of: Vec<String>,
+    },
     WriteId {},
+    Sequence {
+        #[serde(default = "one")]
+        from: u64,
+    },
+    Uuid {},
 }
 
 /// `[[region]]`.
@@ -197,6 +307,15 @@ impl ProfileFault {
     }
 }
 
+/// A duration where there may be none.
+pub(super) fn some_duration<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Nanos>, D::Error> {
+    duration::deserialize(d).map(Some)
+}
+
+fn one() -> u64 {
+    1
+}
+
 fn timeout() -> Nanos {
     Nanos::from_secs(10)
 }
@@ -223,109 +342,4 @@ pub enum ProfileError {
     Variant(String),
     #[error("{file}: `{key}`: {problem}")]
     Impossible { file: String, key: String, problem: String },
-}
-
-impl Profile {
-    /// How long the load lasts.
-    pub fn lasts(&self) -> Nanos {
-        Nanos(self.phase.iter().map(|p| p.lasts.0).sum())
-    }
-
-    /// Refuses what cannot work; `place` says where a key is written.
-    pub(super) fn check(&self, place: &dyn Fn(&str) -> String) -> Result<(), ProfileError> {
-        self.check_load()
-            .and_then(|()| self.check_faults())
-            .map_err(|(key, problem)| ProfileError::Impossible { file: place(&key), key, problem })
-    }
-
-    fn check_load(&self) -> Result<(), (String, String)> {
-        let wrong = |key: String, problem: &str| Err((key, problem.to_string()));
-        if self.in_time.0 == 0 || self.in_time > self.timeout {
-            return wrong("in_time".into(), "must be above 0 and not above `timeout`");
-        }
-        if !(self.steady.in_time > 0.0 && self.steady.in_time <= 1.0) {
-            return wrong("steady.in_time".into(), "is a share above 0, up to 1");
-        }
-        if self.phase.is_empty() || !self.phase.iter().any(|p| p.measured) {
-            return wrong("phase".into(), "there is no measured phase");
-        }
-        if let Some(phase) = self.phase.iter().find(|p| p.lasts.0 == 0) {
-            return wrong(format!("phase.{}.lasts", phase.name), "a phase must last");
-        }
-        unique("phase", self.phase.iter().map(|p| &p.name))?;
-        unique("request", self.request.iter().map(|r| &r.name))?;
-        unique("region", self.region.iter().map(|r| &r.name))?;
-        for request in &self.request {
-            self.check_request(request)?;
-        }
-        if !self.request.iter().any(|r| r.weight > 0.0) {
-            return wrong("request".into(), "no request has a weight above 0");
-        }
-        if self.region.iter().any(|r| !(r.weight >= 0.0 && r.weight.is_finite())) {
-            return wrong("region.weight".into(), "a weight is a number, 0 or more");
-        }
-        Ok(())
-    }
-
-    fn check_request(&self, request: &Request) -> Result<(), (String, String)> {
-        let key = |name: &str| format!("request.{}.{name}", request.name);
-        if !(request.weight >= 0.0 && request.weight.is_finite()) {
-            return Err((key("weight"), "a weight is a number, 0 or more".into()));
-        }
-        if !request.path.starts_with('/') {
-            return Err((key("path"), "a path begins with `/`".into()));
-        }
-        let body = request.body.as_deref().unwrap_or_default();
-        let texts = [request.path.as_str(), body];
-        for text in texts.into_iter().chain(request.headers.values().map(String::as_str)) {
-            for name in placeholders(text) {
-                if !self.value.contains_key(name) {
-                    let problem = format!("`{{{name}}}` has no [value.{name}]");
-                    return Err((key("path"), problem));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn check_faults(&self) -> Result<(), (String, String)> {
-        unique("fault", self.fault.iter().map(|f| &f.name))?;
-        for fault in &self.fault {
-            let key = |name: &str| format!("fault.{}.{name}", fault.name);
-            if fault.at >= self.lasts() {
-                return Err((key("at"), "is after the end of the load".into()));
-            }
-            fault.fault_kind().map_err(|(name, problem)| (key(name), problem.to_string()))?;
-        }
-        Ok(())
-    }
-}
-
-/// Names in `{braces}` that look like placeholders (JSON's own braces do not).
-pub fn placeholders(text: &str) -> impl Iterator<Item = &str> {
-    text.split('{').skip(1).filter_map(|rest| {
-        let name = rest.split_once('}')?.0;
-        let is_name = !name.is_empty()
-            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
-        is_name.then_some(name)
-    })
-}
-
-fn unique<'a>(what: &str, names: impl Iterator<Item = &'a String>) -> Result<(), (String, String)> {
-    let mut seen = BTreeSet::new();
-    for name in names {
-        let sound = !name.is_empty()
-            && name
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | ' ' | '.'));
-        if !sound {
-            let problem = format!("`{name}`: use letters, digits, spaces, `.`, `-` and `_`");
-            return Err((format!("{what}.name"), problem));
-        }
-        // The record's tags know no spaces, so two names may not differ by that alone.
-        if !seen.insert(name.replace(' ', "_")) {
-            return Err((format!("{what}.name"), format!("`{name}` is there twice")));
-        }
-    }
-    Ok(())
 }

@@ -1,14 +1,22 @@
 //! Floor 2: reads and checks a profile's TOML: a named situation of phases, requests and faults.
 
 mod bundled;
+mod check;
+mod expect;
+mod feeder;
 mod file;
+mod files;
 mod rate;
+mod transport;
 
+pub use expect::{ExpectSpec, JsonSpec, Many};
+pub use feeder::{FeederSpec, Order, Table};
 pub use file::{
     ArrivalKind, CheckSpec, Distance, Phase, Profile, ProfileError, ProfileFault, Region, Request,
-    Steady, ValueSpec,
+    ShapeName, Steady, ValueSpec,
 };
 pub use rate::RelativeRate;
+pub use transport::{Http2Spec, ProtocolName, TransportSpec};
 
 use crate::base::document;
 use std::path::Path;
@@ -34,7 +42,10 @@ pub fn load(named: &str) -> Result<Profile, ProfileError> {
         true => stem,
         false => named.replacen(&name, &stem, 1),
     };
-    profile.check(&|key| document::place(&file, &text, key))?;
+    let folder = Path::new(&file).parent().unwrap_or(Path::new(""));
+    let place = |key: &str| document::place(&file, &text, key);
+    profile.read_files(folder, &place)?;
+    profile.check(&place)?;
     Ok(profile)
 }
 

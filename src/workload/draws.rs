@@ -8,6 +8,8 @@ use crate::base::random::mix;
 pub struct Draws {
     base: u64,
     id: u64,
+    shard: u32,
+    index: u64,
 }
 
 impl Draws {
@@ -17,7 +19,7 @@ impl Draws {
         // bijection, so ids of different requests differ for certain.
         let request = (u64::from(shard) << 40) ^ index;
         let base = mix(mix(seed) ^ request);
-        Draws { base, id: mix(base ^ 0x1d) }
+        Draws { base, id: mix(base ^ 0x1d), shard, index }
     }
 
     /// A word for a purpose; different purposes are independent.
@@ -31,6 +33,19 @@ impl Draws {
     pub fn id(&self) -> u64 {
         self.id
     }
+
+    /// Its number among all requests of a run with so many slots: each number once, and in the
+    /// order of the slot's own requests.
+    #[inline]
+    pub fn number(&self, slots: u64) -> u64 {
+        self.index.wrapping_mul(slots).wrapping_add(u64::from(self.shard))
+    }
+}
+
+/// One of `0..n`, equally likely.
+#[inline]
+pub(super) fn scaled(word: u64, n: u64) -> u64 {
+    ((u128::from(word) * u128::from(n)) >> 64) as u64
 }
 
 #[cfg(test)]

@@ -5,15 +5,20 @@
 mod agenda;
 mod curve;
 mod draws;
+mod feeder;
 mod mix;
+mod root;
 mod shape;
+mod text;
 mod values;
 mod zipf;
 
 pub use agenda::{Agenda, Due};
 pub use curve::{Curve, CurveError, Segment, ShardStarts, Spacing, quotas};
 pub use draws::Draws;
+pub use feeder::{Feeder, RowOrder};
 pub use mix::Mix;
-pub use shape::Shape;
+pub use shape::{Course, Shape};
+pub use text::is_path_byte;
 pub use values::{Value, Values};
 pub use zipf::Zipf;

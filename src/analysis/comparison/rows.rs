@@ -165,7 +165,7 @@ fn rate_of(plan: &Plan, phase: &str) -> String {
     let phase = plan.load.phases.iter().find(|p| p.name == phase);
     match (&plan.load.arrivals, phase) {
         (Arrivals::Closed { connections, .. }, _) => format!("{connections} conn."),
-        (_, Some(p)) => format!("{:.0}/s", (p.rate_from + p.rate_to) / 2.0),
+        (_, Some(p)) => format!("{:.0}/s", p.mean_rate()),
         (_, None) => String::new(),
     }
 }
