@@ -1,4 +1,4 @@
-//! A request on a connection: connecting, sending, receiving, and trying again when a pooled
+//! A request on a connection of its own: sending, receiving, and trying again when a pooled
 //! connection turned out to be dead.
 
 use super::connections::{Sent, State};
@@ -14,27 +14,18 @@ use rustix::io::Errno;
 const PIECES_MAX: usize = 16;
 
 impl Worker {
-    /// Opens a connection for a request that cannot have an idle one.
-    pub(super) fn connect(&mut self, key: Key) {
-        let Some(request) = self.requests.get(key) else { return };
-        let address = self.load.routes.current(request.route as usize);
-        match self.connections.connect(self.pacer.epoll(), address, key) {
-            Ok(connection) => {
-                if let Some(request) = self.requests.get_mut(key) {
-                    request.connection = connection;
-                }
-            }
-            Err(errno) => self.fail(key, connect_cause(errno)),
-        }
-    }
-
     /// Renders a request and hands it to a connection that is there.
     pub(super) fn send(&mut self, key: Key, connection: u32) {
         let Some(request) = self.requests.get(key).copied() else { return };
         let template = &self.load.templates[request.place.request as usize];
         let draws = self.load.draws(request.slot, request.index);
         template.render(&self.load.values, &draws, &mut self.request_text);
-        self.connections.get(connection).reader.start(template.is_head);
+        let c = self.connections.get(connection);
+        if c.session.is_some() {
+            return self.send_on_stream(key, connection);
+        }
+        c.reader.start(template.is_head);
+        c.want_body(template.wants_body);
         let now = self.now();
         let sent = self.connections.send(self.pacer.epoll(), connection, key, &self.request_text);
         if let Some(request) = self.requests.get_mut(key) {
@@ -48,7 +39,7 @@ impl Worker {
 
     /// The first byte has been handed to a socket; a second try does not count again.
     #[inline]
-    fn note_sent(&mut self, key: Key, now: Nanos) {
+    pub(super) fn note_sent(&mut self, key: Key, now: Nanos) {
         let Some(request) = self.requests.get_mut(key) else { return };
         if request.sent.is_some() {
             return;
@@ -73,18 +64,14 @@ impl Worker {
                     self.receive(connection, key);
                 }
             }
-            State::Connecting(key) => {
-                match self.connections.connected(self.pacer.epoll(), connection) {
-                    Ok(()) => self.send(key, connection),
-                    Err(errno) => {
-                        self.connections.close(connection);
-                        self.fail(key, connect_cause(errno));
-                        self.serve_waiting();
-                    }
+            State::Connecting(key) => self.go_on_connecting(connection, key),
+            State::Shared => self.session_event(connection, flags),
+            // The server closed it, or said something that nobody asked for.
+            State::Idle => {
+                if !self.connections.is_still_idle(connection, &mut self.piece) {
+                    self.connections.close(connection);
                 }
             }
-            // The server closed it, or said something that nobody asked for.
-            State::Idle => self.connections.close(connection),
             State::Free => {}
         }
     }
@@ -114,11 +101,15 @@ impl Worker {
             }
             let c = self.connections.get(connection);
             c.has_answer = true;
-            match c.reader.feed(&self.piece[..n]) {
+            match c.read(&self.piece[..n]) {
                 Ok(Progress::Done { used }) => {
                     return self.answered(connection, key, now, used == n);
                 }
-                Ok(Progress::More) if n < self.piece.len() => return,
+                Ok(Progress::More)
+                    if n < self.piece.len() && !self.connections.has_more(connection) =>
+                {
+                    return;
+                }
                 Ok(Progress::More) => {}
                 Err(_) => {
                     self.connections.close(connection);
@@ -143,12 +134,19 @@ impl Worker {
     fn answered(&mut self, connection: u32, key: Key, now: Nanos, is_clean: bool) {
         let c = self.connections.get(connection);
         let head = c.reader.head();
-        if is_clean && c.is_sent() && head.keep_alive && self.load.keep_alive {
+        let is_spent = c.answers + 1 >= self.load.transport.requests_max;
+        if let Some(body) = &mut c.body {
+            self.body.clear();
+            std::mem::swap(&mut self.body, body);
+        }
+        if is_clean && c.is_sent() && head.keep_alive && !is_spent {
             self.connections.make_idle(connection);
         } else {
             self.connections.close(connection);
         }
-        self.finish_answered(key, head, now);
+        let body = std::mem::take(&mut self.body);
+        self.finish_answered(key, head, &body, now);
+        self.body = body;
         if !self.waiting.is_empty() {
             self.serve_waiting();
         }
@@ -174,23 +172,12 @@ impl Worker {
         }
         self.serve_waiting();
     }
-
-    fn fail(&mut self, key: Key, cause: Cause) {
-        let now = self.now();
-        self.finish(key, Outcome::TransportError, Some(cause), now);
-    }
 }
 
-fn connect_cause(errno: Errno) -> Cause {
-    match errno {
-        Errno::CONNREFUSED => Cause::ConnectRefused,
-        _ => Cause::ConnectFailed,
-    }
-}
-
-fn broken_cause(errno: Errno) -> Cause {
+pub(super) fn broken_cause(errno: Errno) -> Cause {
     match errno {
         Errno::PIPE => Cause::ClosedEarly,
+        Errno::PROTO => Cause::TlsFailed,
         _ => Cause::Reset,
     }
 }

@@ -15,7 +15,7 @@ const PAUSE_AFTER_ERROR: Nanos = Nanos::from_millis(10);
 impl Worker {
     /// Ends a request that got a whole answer.
     #[inline]
-    pub(super) fn finish_answered(&mut self, key: Key, head: Head, now: Nanos) {
+    pub(super) fn finish_answered(&mut self, key: Key, head: Head, _body: &[u8], now: Nanos) {
         if (200..400).contains(&head.status) {
             self.end_request(key, Outcome::Ok, None, Some(head), now);
         } else {

@@ -2,7 +2,7 @@
 //! the holes.
 
 use super::GeneratorError;
-use crate::plan::{Check, RequestPlan, ValuePlan};
+use crate::plan::{Check, Expect, RequestPlan, ValuePlan};
 use crate::workload::{Draws, Values};
 
 /// Room for the number in `Content-Length` where the body's length is drawn; padded on the left
@@ -19,6 +19,8 @@ pub struct Template {
     /// Sent again on a fresh connection when a pooled one has gone stale (RFC 9110, 9.2.2).
     pub is_idempotent: bool,
     pub check: Option<Check>,
+    /// Whether a check needs the answer's body.
+    pub wants_body: bool,
     /// The placeholder that is the key of a checked request.
     key: Option<usize>,
     has_write_id: bool,
@@ -58,6 +60,10 @@ impl Template {
                 "GET" | "HEAD" | "PUT" | "DELETE" | "OPTIONS" | "TRACE"
             ),
             check: request.check,
+            wants_body: request
+                .expects
+                .iter()
+                .any(|e| matches!(e, Expect::BodyContains { .. } | Expect::Json { .. })),
             key: used.iter().copied().find(|index| values.is_key(*index)),
             has_write_id: used.iter().any(|index| values.is_write_id(*index)),
             parts: draft.parts,

@@ -1,5 +1,7 @@
 //! The generator against small servers of known behaviour, in one process.
 
+mod transport;
+
 use super::*;
 use crate::base::{Histogram, clock};
 use crate::plan::{Check, PhasePlan, RequestPlan, RoutePlan, ValueKind, ValuePlan};

@@ -9,7 +9,9 @@ use super::courier::Parcel;
 use super::load::Load;
 use super::pacer::Pacer;
 use super::requests::{Key, NONE, Request, Requests};
+use super::streams::Streams;
 use super::tally::{Place, Tally};
+use super::transport::ready;
 use crate::base::{Nanos, clock};
 use crate::record::{Cause, Outcome, Snapshot, Tag};
 use crate::workload::{Agenda, Due};
@@ -54,6 +56,10 @@ pub(super) struct Worker {
     pub(super) in_flight_max: u32,
     pub(super) request_text: Vec<u8>,
     pub(super) piece: Vec<u8>,
+    /// The body of the answer at hand, where a check wants it.
+    pub(super) body: Vec<u8>,
+    pub(super) streams: Streams,
+    may_multiplex: bool,
     id: u32,
     epoch: Nanos,
     waiting_max: usize,
@@ -76,7 +82,14 @@ impl Worker {
         let (emptied_back, emptied) = std::sync::mpsc::channel();
         emptied_back.send(tally()).expect("the receiver is at hand");
         Ok(Worker {
-            connections: Connections::new(load.routes.addresses(), given.connections_max),
+            connections: Connections::new(
+                load.routes.addresses(),
+                given.connections_max,
+                load.transport.clone(),
+            ),
+            body: Vec::new(),
+            streams: Streams::new(load.templates.len(), load.transport.tls.is_some()),
+            may_multiplex: load.transport.may_multiplex(),
             tally: tally(),
             load,
             agenda: given.agenda,
@@ -120,6 +133,9 @@ impl Worker {
             self.start_due();
             let now = self.now();
             self.expire(now);
+            if self.may_multiplex {
+                self.run_ready();
+            }
             if now >= self.next_snapshot {
                 self.deliver(now, false);
             }
@@ -179,7 +195,7 @@ impl Worker {
     /// Sends a due request, or connects for it, or lets it wait, or gives it up.
     #[inline]
     fn dispatch(&mut self, key: Key, now: Nanos) {
-        if self.try_start(key) {
+        if self.try_start(key, true) {
             return;
         }
         if self.waiting.len() < self.waiting_max {
@@ -189,13 +205,17 @@ impl Worker {
         }
     }
 
-    /// Whether the request has left the queue: sent, connecting, or ended by an error.
-    pub(super) fn try_start(&mut self, key: Key) -> bool {
+    /// Whether the request has left the queue: sent, connecting, or ended by an error; `is_new` when
+    /// it has not been in the queue.
+    pub(super) fn try_start(&mut self, key: Key, is_new: bool) -> bool {
         let Some(request) = self.requests.get(key) else { return true };
         let address = self.load.routes.current(request.route as usize);
         if let Some(connection) = self.connections.take_idle(address) {
             self.send(key, connection);
             return true;
+        }
+        if self.may_multiplex && self.connections.is_worth_waiting(address, is_new) {
+            return false;
         }
         if !self.connections.has_room() {
             return false;
@@ -207,7 +227,7 @@ impl Worker {
     /// A connection has become free: the requests that wait get it.
     pub(super) fn serve_waiting(&mut self) {
         while let Some(key) = self.waiting.pop_front() {
-            if !self.try_start(key) {
+            if !self.try_start(key, false) {
                 self.waiting.push_front(key);
                 return;
             }
@@ -216,6 +236,7 @@ impl Worker {
 
     /// Gives up what has waited for the whole time-out since it became due.
     fn expire(&mut self, now: Nanos) {
+        self.expire_connecting(now);
         let mut is_any = false;
         while let Some(key) = self.requests.first() {
             let request = *self.requests.get(key).expect("the first request is active");
@@ -225,7 +246,7 @@ impl Worker {
             is_any = true;
             self.finish(key, Outcome::Timeout, Some(self.overdue_cause(&request)), now);
             if request.connection != NONE {
-                self.connections.close(request.connection);
+                self.abandon(request.connection, key);
             }
         }
         if is_any {
@@ -276,6 +297,9 @@ impl Worker {
                 self.event(connection, flags);
             }
         }
+        if self.may_multiplex {
+            self.run_ready();
+        }
         Ok(())
     }
 
@@ -285,7 +309,9 @@ impl Worker {
         let expiry = oldest.map_or(Nanos::MAX, |r| r.due + self.load.timeout);
         let over = if self.requests.len() == 0 { self.load.end } else { self.deadline() };
         let over = if over <= self.now() { Nanos::MAX } else { over };
-        expiry.min(over).min(self.next_snapshot)
+        let connected = self.connections.next_deadline().unwrap_or(Nanos::MAX);
+        let ready = if self.may_multiplex && ready::is_any() { Nanos::ZERO } else { Nanos::MAX };
+        expiry.min(over).min(self.next_snapshot).min(connected).min(ready)
     }
 
     /// Ends every request that is due and has not ended. What was in flight is unfinished, what
