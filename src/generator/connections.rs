@@ -4,6 +4,7 @@
 use super::requests::{Key, NONE};
 use super::transport::Transport;
 use super::transport::http2::{BODY_MAX, Session};
+use super::transport::ready::Token;
 use super::transport::tls::Tls;
 use crate::base::Nanos;
 use crate::plan::Protocol;
@@ -353,6 +354,8 @@ impl Connections {
             let session = Session::new(&self.transport.http2, self.transport.requests_max)
                 .map_err(|_| Cause::ConnectFailed)?;
             self.slab[index as usize].session = Some(Box::new(session));
+            // Nothing has polled it yet, so that nothing could wake it.
+            Token::connection(index).waker().wake();
         } else {
             self.underway[address as usize].is_single = true;
         }

@@ -411,7 +411,7 @@ fn the_number_of_workers_changes_no_phase() {
 fn a_directory_leads_to_the_nearest_healthy_edge() {
     let (near, far) = (serve(|_, _, _| false), always_ok());
     let ask = serve(|stream, _, head| {
-        assert!(head.starts_with("GET /edges?region=home "), "{head}");
+        assert!(head.starts_with("GET /edges?region=here "), "{head}");
         let body = r#"{"edges":[{"name":"cdn-2","region":"far"}],"ttl_ms":1000}"#;
         let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
         write!(stream, "{head}{:x}\r\n{body}\r\n0\r\n\r\n", body.len()).is_ok()

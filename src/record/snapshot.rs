@@ -99,9 +99,7 @@ impl fmt::Display for Cause {
                 "no file descriptor left: use fewer connections or raise the limit (ulimit -n)",
             ),
             Cause::TlsFailed => f.write_str("TLS failed"),
-            Cause::CertificateRefused => {
-                f.write_str("certificate refused (--insecure takes any)")
-            }
+            Cause::CertificateRefused => f.write_str("certificate refused (--insecure takes any)"),
             Cause::NoHttp2 => f.write_str("the server does not speak HTTP/2"),
             Cause::StreamReset => f.write_str("stream reset by the server"),
             Cause::GoAway => f.write_str("connection ended by the server (GOAWAY)"),

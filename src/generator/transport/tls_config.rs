@@ -60,8 +60,8 @@ impl TlsClient {
 
 fn config(plan: &TlsPlan, protocol: Protocol) -> Result<ClientConfig, TlsError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder =
-        ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
+    let builder = ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()?;
     let builder = if plan.verifies {
         builder.with_root_certificates(roots(plan)?)
     } else {
@@ -112,10 +112,7 @@ fn roots(plan: &TlsPlan) -> Result<RootCertStore, TlsError> {
     Ok(store)
 }
 
-fn certificates(
-    what: &'static str,
-    pem: &str,
-) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+fn certificates(what: &'static str, pem: &str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let all = CertificateDer::pem_slice_iter(pem.as_bytes())
         .collect::<Result<Vec<_>, _>>()
         .map_err(|e| unreadable(what, &e))?;
@@ -166,7 +163,8 @@ mod tests {
 
     #[test]
     fn sessions_are_resumed_only_when_asked_for() {
-        let resumption = |on| format!("{:?}", client(|p| p.resumption = on).unwrap().config.resumption);
+        let resumption =
+            |on| format!("{:?}", client(|p| p.resumption = on).unwrap().config.resumption);
         assert_ne!(resumption(true), resumption(false));
     }
 }
