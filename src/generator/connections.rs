@@ -42,7 +42,9 @@ pub(super) struct Connection {
     pub has_answer: bool,
     /// The part of the current request that the socket did not take yet.
     unsent: Vec<u8>,
-    /// The answer's body, where a check wants it.
+    /// The answer's body, where a check wants it. Boxed, as few connections have one and a million
+    /// pay for its size.
+    #[allow(clippy::box_collection)]
     pub body: Option<Box<Vec<u8>>>,
     pub tls: Option<Box<Tls>>,
     pub session: Option<Box<Session>>,

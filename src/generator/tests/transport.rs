@@ -494,7 +494,8 @@ fn a_stopped_http2_load_closes_its_ledger() {
 #[test]
 fn what_is_not_http2_fails_as_that() {
     let address = serve(|stream, _, _| {
-        stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").is_ok() && false
+        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+        false
     });
     let seen = one(with(http2(), address, 1, 3));
     assert_eq!(seen.ledger.transport_error, 3, "{:?}", seen.causes);

@@ -62,7 +62,8 @@ mod tests {
     fn what_is_woken_is_listed_once_for_each_time() {
         let stream = Token { connection: 7, stream: 3 };
         let waker = stream.waker();
-        waker.clone().wake();
+        let _ = waker.clone();
+        waker.wake_by_ref();
         Token::connection(u32::MAX - 1).waker().wake_by_ref();
         assert!(is_any());
         let mut woken = Vec::new();
