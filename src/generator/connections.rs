@@ -79,6 +79,8 @@ struct Underway {
     promised: u32,
     /// The server has chosen HTTP/1.1.
     is_single: bool,
+    /// Streams that the server allows on a connection, once it has said so.
+    allowed: Option<u32>,
 }
 
 /// What became of bytes handed to a connection.
@@ -168,7 +170,9 @@ impl Connections {
     /// Lists a connection that has room for another stream among those to be taken.
     pub fn list_shared(&mut self, index: u32) {
         let connection = &mut self.slab[index as usize];
-        let has_room = connection.session.as_ref().is_some_and(|s| s.has_room(1));
+        let Some(session) = &connection.session else { return };
+        self.underway[connection.address as usize].allowed = Some(session.limit());
+        let has_room = session.has_room(1);
         let stack = &mut self.idle[connection.address as usize];
         if has_room && stack.get(connection.idle_at as usize) != Some(&index) {
             connection.idle_at = stack.len() as u32;
@@ -353,7 +357,9 @@ impl Connections {
     fn arrive(&mut self, index: u32, speaks_http2: bool) -> Result<(), Cause> {
         let address = self.slab[index as usize].address;
         if speaks_http2 {
-            let session = Session::new(&self.transport.http2, self.transport.requests_max)
+            let plan = &self.transport.http2;
+            let allowed = self.underway[address as usize].allowed.unwrap_or(plan.streams_max);
+            let session = Session::new(plan, allowed, self.transport.requests_max)
                 .map_err(|_| Cause::ConnectFailed)?;
             self.slab[index as usize].session = Some(Box::new(session));
             // Nothing has polled it yet, so that nothing could wake it.

@@ -71,14 +71,16 @@ pub(in crate::generator) enum Failure {
 }
 
 impl Session {
-    pub fn new(plan: &Http2Plan, requests_max: u64) -> Result<Session, h2::Error> {
+    /// `allowed`: the streams that the server allowed on an earlier connection; until it says so on
+    /// this one there is nothing better to go by.
+    pub fn new(plan: &Http2Plan, allowed: u32, requests_max: u64) -> Result<Session, h2::Error> {
         let pipe = Rc::new(RefCell::new(Pipe::default()));
         let end = PipeEnd(pipe.clone());
         let handshake = h2::client::Builder::new()
             .enable_push(false)
             .initial_window_size(plan.stream_window)
             .initial_connection_window_size(plan.connection_window)
-            .initial_max_send_streams(plan.streams_max as usize)
+            .initial_max_send_streams(allowed as usize)
             .max_concurrent_reset_streams(plan.streams_max as usize)
             .max_header_list_size(HEAD_MAX as u32)
             .handshake::<_, Bytes>(end);
@@ -94,12 +96,17 @@ impl Session {
             streams: Vec::new(),
             free: Vec::new(),
             n_active: 0,
-            limit: plan.streams_max,
+            limit: plan.streams_max.min(allowed),
             streams_max: plan.streams_max,
             n_left: requests_max,
             is_retired: false,
             is_over: false,
         })
+    }
+
+    /// Streams at once that both sides allow.
+    pub fn limit(&self) -> u32 {
+        self.limit
     }
 
     pub fn n_active(&self) -> u32 {
