@@ -2,7 +2,7 @@
 //! tools: `cargo bench --bench load -- 127.0.0.1:8080 closed:64 5` or `open:10000`, `poisson:10000`.
 
 use brunt::base::{Histogram, Nanos, clock};
-use brunt::plan::{Arrivals, LoadPlan, PhasePlan, RequestPlan, RoutePlan};
+use brunt::plan::{Arrivals, LoadPlan, PhasePlan, Protocol, RequestPlan, RoutePlan, TlsPlan};
 use brunt::record::{Ledger, Tag};
 use std::net::SocketAddr;
 
@@ -13,6 +13,20 @@ fn plan(address: SocketAddr, arrivals: Arrivals, rate: f64, seconds: u64) -> Loa
         shards: 64,
         connections_max: 256,
         ..LoadPlan::new(arrivals, vec![phase], vec![request], vec![RoutePlan::Fixed(address)])
+    }
+}
+
+/// `BRUNT_BENCH=tls`, `h2:16x32` or `h2s:16x32` (connections × streams): what is spoken.
+fn speak(load: &mut LoadPlan) {
+    let Ok(spoken) = std::env::var("BRUNT_BENCH") else { return };
+    let (name, shape) = spoken.split_once(':').unwrap_or((&spoken, ""));
+    if name != "h2" {
+        load.transport.tls = Some(TlsPlan::default());
+    }
+    if let Some((connections, streams)) = shape.split_once('x') {
+        load.transport.protocol = Protocol::Http2;
+        load.connections_max = connections.parse().expect("connections");
+        load.transport.http2.streams_max = streams.parse().expect("streams");
     }
 }
 
@@ -32,7 +46,8 @@ fn main() {
         _ => Arrivals::Constant,
     };
     let seconds = seconds.parse().expect("seconds");
-    let load = plan(address.parse().expect("an address"), arrivals, rate, seconds);
+    let mut load = plan(address.parse().expect("an address"), arrivals, rate, seconds);
+    speak(&mut load);
     let (sink, snapshots) = std::sync::mpsc::channel();
     let epoch = clock::now() + Nanos::from_millis(10);
     let workers = rest.first().map_or(1, |n| n.parse().expect("workers"));

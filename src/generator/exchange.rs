@@ -1,7 +1,6 @@
-//! A request on a connection: connecting, sending, receiving, and trying again when a pooled
+//! A request on a connection of its own: sending, receiving, and trying again when a pooled
 //! connection turned out to be dead.
 
-use super::checks;
 use super::connections::{Sent, State};
 use super::requests::{Key, NONE};
 use super::worker::Worker;
@@ -17,24 +16,13 @@ const ENDING: EventFlags = EventFlags::RDHUP.union(EventFlags::HUP).union(EventF
 const PIECES_MAX: usize = 16;
 
 impl Worker {
-    /// Opens a connection for a request that cannot have an idle one.
-    pub(super) fn connect(&mut self, key: Key) {
-        let Some(request) = self.requests.get(key) else { return };
-        let address = self.load.routes.current(request.route as usize);
-        match self.connections.connect(self.pacer.epoll(), address, key) {
-            Ok(connection) => {
-                if let Some(request) = self.requests.get_mut(key) {
-                    request.connection = connection;
-                }
-            }
-            Err(errno) => self.fail(key, connect_cause(errno)),
-        }
-    }
-
     /// Renders a request and hands it to a connection that is there.
     /// `now` has just been read: nothing but rendering lies between it and the sending.
     #[inline]
     pub(super) fn send(&mut self, key: Key, connection: u32, now: Nanos) {
+        if self.connections.get(connection).session.is_some() {
+            return self.send_on_stream(key, connection);
+        }
         let Some(request) = self.requests.get(key) else { return };
         let template = &self.load.templates[request.place.request as usize];
         let text = match template.fixed() {
@@ -47,8 +35,7 @@ impl Worker {
         };
         let c = self.connections.get(connection);
         c.reader.start(template.is_head);
-        c.wants_body = template.wants_body;
-        c.body.clear();
+        c.want_body(template.wants_body);
         let sent = self.connections.send(self.pacer.epoll(), connection, key, text);
         if let Some(request) = self.requests.get_mut(key) {
             request.connection = connection;
@@ -61,7 +48,7 @@ impl Worker {
 
     /// The first byte has been handed to a socket; a second try does not count again.
     #[inline]
-    fn note_sent(&mut self, key: Key, now: Nanos) {
+    pub(super) fn note_sent(&mut self, key: Key, now: Nanos) {
         let Some(request) = self.requests.get_mut(key) else { return };
         if request.sent.is_some() {
             return;
@@ -86,18 +73,14 @@ impl Worker {
                     self.receive(connection, key, flags.intersects(ENDING));
                 }
             }
-            State::Connecting(key) => {
-                match self.connections.connected(self.pacer.epoll(), connection) {
-                    Ok(()) => self.send(key, connection, self.now()),
-                    Err(errno) => {
-                        self.connections.close(connection);
-                        self.fail(key, connect_cause(errno));
-                        self.serve_waiting();
-                    }
+            State::Connecting(key) => self.go_on_connecting(connection, key),
+            State::Shared => self.session_event(connection, flags),
+            // The server closed it, or said something that nobody asked for.
+            State::Idle => {
+                if !self.connections.is_still_idle(connection, &mut self.piece) {
+                    self.connections.close(connection);
                 }
             }
-            // The server closed it, or said something that nobody asked for.
-            State::Idle => self.connections.close(connection),
             State::Free => {}
         }
     }
@@ -127,21 +110,15 @@ impl Worker {
             }
             let c = self.connections.get(connection);
             c.has_answer = true;
-            let progress = match c.wants_body {
-                false => c.reader.feed(&self.piece[..n]),
-                true => {
-                    let body = &mut c.body;
-                    c.reader.feed_with(&self.piece[..n], |part| checks::collect(body, part))
-                }
-            };
-            match progress {
+            match c.read(&self.piece[..n]) {
                 Ok(Progress::Done { used }) => {
-                    // What has filled the buffer may have something behind it.
-                    let is_emptied = n < self.piece.len() || self.is_watched_anew(connection);
-                    let is_clean = used == n && is_emptied && !is_ending;
-                    return self.answered(connection, key, now, is_clean);
+                    return self.answered(connection, key, now, used == n && !is_ending);
                 }
-                Ok(Progress::More) if n < self.piece.len() && !is_ending => return,
+                Ok(Progress::More)
+                    if n < self.piece.len() && !self.connections.has_more(connection) =>
+                {
+                    return;
+                }
                 Ok(Progress::More) => {}
                 Err(_) => {
                     self.connections.close(connection);
@@ -150,14 +127,6 @@ impl Worker {
                 }
             }
         }
-        if !self.is_watched_anew(connection) {
-            self.lost(connection, key, Cause::Reset, false);
-        }
-    }
-
-    /// Whether the connection's state will be reported again although nothing happens to it.
-    fn is_watched_anew(&self, connection: u32) -> bool {
-        self.connections.look_again(self.pacer.epoll(), connection).is_ok()
     }
 
     fn closed_by_server(&mut self, connection: u32, key: Key, now: Nanos) {
@@ -174,17 +143,19 @@ impl Worker {
     fn answered(&mut self, connection: u32, key: Key, now: Nanos, is_clean: bool) {
         let c = self.connections.get(connection);
         let head = c.reader.head();
-        if c.wants_body {
-            std::mem::swap(&mut c.body, &mut self.answer_body);
+        let is_spent = c.answers + 1 >= self.load.transport.requests_max;
+        if let Some(body) = &mut c.body {
+            self.body.clear();
+            std::mem::swap(&mut self.body, body);
         }
-        if is_clean && c.is_sent() && head.keep_alive && self.load.keep_alive {
+        if is_clean && c.is_sent() && head.keep_alive && !is_spent {
             self.connections.make_idle(connection);
         } else {
             self.connections.close(connection);
         }
-        let body = std::mem::take(&mut self.answer_body);
+        let body = std::mem::take(&mut self.body);
         self.finish_answered(key, head, &body, now);
-        self.answer_body = body;
+        self.body = body;
         if !self.waiting.is_empty() {
             self.serve_waiting();
         }
@@ -210,23 +181,12 @@ impl Worker {
         }
         self.serve_waiting();
     }
-
-    fn fail(&mut self, key: Key, cause: Cause) {
-        let now = self.now();
-        self.finish(key, Outcome::TransportError, Some(cause), now);
-    }
 }
 
-fn connect_cause(errno: Errno) -> Cause {
-    match errno {
-        Errno::CONNREFUSED => Cause::ConnectRefused,
-        _ => Cause::ConnectFailed,
-    }
-}
-
-fn broken_cause(errno: Errno) -> Cause {
+pub(super) fn broken_cause(errno: Errno) -> Cause {
     match errno {
         Errno::PIPE => Cause::ClosedEarly,
+        Errno::PROTO => Cause::TlsFailed,
         _ => Cause::Reset,
     }
 }

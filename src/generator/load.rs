@@ -3,6 +3,7 @@
 use super::GeneratorError;
 use super::routes::Routes;
 use super::template::Template;
+use super::transport::Transport;
 use crate::base::Nanos;
 use crate::plan::{Arrivals, FeederOrder, FeederPlan, LoadPlan, ValueKind};
 use crate::workload::{
@@ -23,11 +24,11 @@ pub(super) struct Load {
     /// There is one kind of request and one region.
     is_single: bool,
     pub routes: Arc<Routes>,
+    pub transport: Arc<Transport>,
     pub phase_ends: Vec<Nanos>,
     pub end: Nanos,
     pub timeout: Nanos,
     pub in_time: Nanos,
-    pub keep_alive: bool,
     pub is_closed_loop: bool,
     /// Ends after a number of requests, possibly before the last phase does.
     pub is_limited: bool,
@@ -67,12 +68,12 @@ impl Load {
             regions: Mix::new(&plan.regions.iter().map(|r| r.weight).collect::<Vec<_>>()),
             route_of: plan.requests.iter().map(|r| r.route).collect(),
             is_single: plan.requests.len() == 1 && plan.regions.len() == 1,
+            transport: Arc::new(Transport::new(plan, routes.addresses())?),
             routes: Arc::new(routes),
             phase_ends: plan.phases.iter().map(|p| p.end).collect(),
             end: plan.end(),
             timeout: plan.timeout,
             in_time: plan.in_time,
-            keep_alive: plan.keep_alive,
             is_closed_loop: matches!(plan.arrivals, Arrivals::Closed { .. }),
             is_limited: plan.requests_max.is_some(),
         })

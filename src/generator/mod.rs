@@ -9,13 +9,16 @@ mod courier;
 mod cut;
 mod directory;
 mod exchange;
+mod handshake;
 mod load;
 mod outcome;
 mod pacer;
 mod requests;
 mod routes;
+mod streams;
 mod tally;
 pub mod template;
+mod transport;
 mod worker;
 
 #[cfg(test)]
@@ -35,6 +38,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
+pub use transport::TlsError;
 use worker::{Assignment, Worker};
 
 /// File descriptors of the process beside the generator's connections.
@@ -47,6 +51,8 @@ pub enum GeneratorError {
     Plan(String),
     #[error("the request `{request}` cannot be rendered: {why}")]
     Request { request: String, why: String },
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error("cannot {what} for the generator: {cause}")]
     System { what: &'static str, cause: std::io::Error },
     #[error("worker {worker} of the generator failed: {cause}")]

@@ -1,6 +1,7 @@
 //! The generator against small servers of known behaviour, in one process.
 
 mod hot;
+mod transport;
 
 use super::*;
 use crate::base::{Histogram, clock};

@@ -9,7 +9,9 @@ use super::courier::Parcel;
 use super::load::Load;
 use super::pacer::Pacer;
 use super::requests::{Key, NONE, Request, Requests};
+use super::streams::Streams;
 use super::tally::{Place, Tally};
+use super::transport::ready;
 use crate::base::{Nanos, clock};
 use crate::record::{Cause, Outcome, Snapshot, Tag};
 use crate::workload::{Agenda, Due};
@@ -54,8 +56,10 @@ pub(super) struct Worker {
     pub(super) in_flight_max: u32,
     pub(super) request_text: Vec<u8>,
     pub(super) piece: Vec<u8>,
-    /// The body of the answer that is being checked.
-    pub(super) answer_body: Vec<u8>,
+    /// The body of the answer at hand, where a check wants it.
+    pub(super) body: Vec<u8>,
+    pub(super) streams: Streams,
+    may_multiplex: bool,
     id: u32,
     epoch: Nanos,
     waiting_max: usize,
@@ -79,7 +83,14 @@ impl Worker {
         let (emptied_back, emptied) = std::sync::mpsc::channel();
         emptied_back.send(tally()).expect("the receiver is at hand");
         Ok(Worker {
-            connections: Connections::new(load.routes.addresses(), given.connections_max),
+            connections: Connections::new(
+                load.routes.addresses(),
+                given.connections_max,
+                load.transport.clone(),
+            ),
+            body: Vec::new(),
+            streams: Streams::new(load.templates.len(), load.transport.tls.is_some()),
+            may_multiplex: load.transport.may_multiplex(),
             tally: tally(),
             load,
             agenda: given.agenda,
@@ -90,7 +101,6 @@ impl Worker {
             in_flight_max: 0,
             request_text: Vec::with_capacity(1024),
             piece: vec![0; 64 * 1024],
-            answer_body: Vec::new(),
             id: given.id,
             epoch: given.epoch,
             waiting_max: given.waiting_max,
@@ -124,6 +134,9 @@ impl Worker {
         while !self.is_stopped.load(Ordering::Relaxed) {
             let mut now = self.start_due();
             self.expire(now);
+            if self.may_multiplex {
+                self.run_ready();
+            }
             if now >= self.next_snapshot {
                 self.deliver(now, false);
                 now = self.now();
@@ -207,7 +220,7 @@ impl Worker {
     /// Sends a due request, or connects for it, or lets it wait, or gives it up.
     #[inline]
     fn dispatch(&mut self, key: Key, now: Nanos) {
-        if self.try_start(key, now) {
+        if self.try_start(key, now, true) {
             return;
         }
         if self.waiting.len() < self.waiting_max {
@@ -217,14 +230,18 @@ impl Worker {
         }
     }
 
-    /// Whether the request has left the queue: sent, connecting, or ended by an error.
+    /// Whether the request has left the queue: sent, connecting, or ended by an error; `is_new` when
+    /// it has not been in the queue.
     #[inline]
-    pub(super) fn try_start(&mut self, key: Key, now: Nanos) -> bool {
+    pub(super) fn try_start(&mut self, key: Key, now: Nanos, is_new: bool) -> bool {
         let Some(request) = self.requests.get(key) else { return true };
         let address = self.load.routes.current(request.route as usize);
         if let Some(connection) = self.connections.take_idle(address) {
             self.send(key, connection, now);
             return true;
+        }
+        if self.may_multiplex && self.connections.is_worth_waiting(address, is_new) {
+            return false;
         }
         if !self.connections.has_room() {
             return false;
@@ -236,7 +253,7 @@ impl Worker {
     /// A connection has become free: the requests that wait get it.
     pub(super) fn serve_waiting(&mut self) {
         while let Some(key) = self.waiting.pop_front() {
-            if !self.try_start(key, self.now()) {
+            if !self.try_start(key, self.now(), false) {
                 self.waiting.push_front(key);
                 return;
             }
@@ -245,6 +262,7 @@ impl Worker {
 
     /// Gives up what has waited for the whole time-out since it became due.
     fn expire(&mut self, now: Nanos) {
+        self.expire_connecting(now);
         let mut is_any = false;
         while let Some(key) = self.requests.first() {
             let request = *self.requests.get(key).expect("the first request is active");
@@ -258,7 +276,7 @@ impl Worker {
             }
             self.finish(key, Outcome::Timeout, Some(self.overdue_cause(&request)), now);
             if request.connection != NONE {
-                self.connections.close(request.connection);
+                self.abandon(request.connection, key);
             }
         }
         if is_any {
@@ -309,6 +327,9 @@ impl Worker {
                 self.event(connection, flags);
             }
         }
+        if self.may_multiplex {
+            self.run_ready();
+        }
         Ok(())
     }
 
@@ -318,7 +339,9 @@ impl Worker {
         let expiry = oldest.map_or(Nanos::MAX, |r| r.due + self.load.timeout);
         let over = if self.requests.len() == 0 { self.load.end } else { self.deadline() };
         let over = if over <= now { Nanos::MAX } else { over };
-        expiry.min(over).min(self.next_snapshot)
+        let connected = self.connections.next_deadline().unwrap_or(Nanos::MAX);
+        let ready = if self.may_multiplex && ready::is_any() { Nanos::ZERO } else { Nanos::MAX };
+        expiry.min(over).min(self.next_snapshot).min(connected).min(ready)
     }
 
     fn deliver(&mut self, now: Nanos, is_last: bool) {

@@ -49,9 +49,27 @@ pub enum Cause {
     CheckFailed,
     ConnectRefused,
     ConnectFailed,
+    /// There was no connection within the connect time-out.
+    ConnectTimeout,
+    /// Every local port of every source address towards the server is in use.
+    OutOfPorts,
+    /// A source address of the plan is none of this machine's.
+    NoSuchSource,
+    /// The process may not open so many files.
+    OutOfDescriptors,
+    /// The TLS handshake or a record failed.
+    TlsFailed,
+    CertificateRefused,
+    /// HTTP/2 was wanted, and the server did not choose it.
+    NoHttp2,
     Reset,
+    /// The server ended this stream, or the whole connection, of HTTP/2.
+    StreamReset,
+    GoAway,
     /// The server closed before the answer was complete.
     ClosedEarly,
+    /// What would be sent is not HTTP.
+    BadRequest,
     /// What came back is not HTTP.
     BadResponse,
     /// Timed out waiting for a connection / for the answer.
@@ -71,8 +89,23 @@ impl fmt::Display for Cause {
             Cause::CheckFailed => f.write_str("check failed"),
             Cause::ConnectRefused => f.write_str("connection refused"),
             Cause::ConnectFailed => f.write_str("connect failed"),
+            Cause::ConnectTimeout => f.write_str("no connection within the connect time-out"),
+            Cause::OutOfPorts => f.write_str(
+                "no local port left: use fewer connections, keep them alive, or give more source \
+                 addresses",
+            ),
+            Cause::NoSuchSource => f.write_str("the source address is none of this machine's"),
+            Cause::OutOfDescriptors => f.write_str(
+                "no file descriptor left: use fewer connections or raise the limit (ulimit -n)",
+            ),
+            Cause::TlsFailed => f.write_str("TLS failed"),
+            Cause::CertificateRefused => f.write_str("certificate refused (--insecure takes any)"),
+            Cause::NoHttp2 => f.write_str("the server does not speak HTTP/2"),
+            Cause::StreamReset => f.write_str("stream reset by the server"),
+            Cause::GoAway => f.write_str("connection ended by the server (GOAWAY)"),
             Cause::Reset => f.write_str("connection reset"),
             Cause::ClosedEarly => f.write_str("closed before the answer was complete"),
+            Cause::BadRequest => f.write_str("the request cannot be sent"),
             Cause::BadResponse => f.write_str("not HTTP"),
             Cause::TimeoutConnecting => f.write_str("timed out connecting"),
             Cause::TimeoutWaiting => f.write_str("timed out waiting for a connection"),
