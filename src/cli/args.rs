@@ -110,7 +110,7 @@ pub struct HealArgs {
 
 #[derive(Debug, Args)]
 pub struct ServeArgs {
-    /// app, balancer, cache, database, cdn, directory or relay
+    /// app, balancer, cache, database, cdn, directory, relay, or sink
     pub role: String,
     /// By hand: where to listen (the admin side is one port above)
     #[arg(long, value_name = "ADDRESS")]
@@ -124,6 +124,12 @@ pub struct ServeArgs {
     /// By hand: where a database keeps its data
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+    /// A sink answers when so many requests wait at once
+    #[arg(long, value_name = "N")]
+    pub release_at: Option<u64>,
+    /// A sink answers when the first request has waited so long [default: 120s]
+    #[arg(long, value_name = "TIME")]
+    pub hold: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -8,6 +8,7 @@ mod options;
 mod signals;
 
 use crate::fleet;
+use crate::generator;
 use args::{Cli, Command};
 use clap::Parser;
 use std::io::Write;
@@ -27,6 +28,9 @@ pub fn main() -> ExitCode {
     // The keeper is single-threaded and has no use for the rest of the command line.
     if std::env::args().nth(1).as_deref() == Some(fleet::KEEPER_COMMAND) {
         return fleet::keeper::main(fleet::keeper::FD);
+    }
+    if std::env::args().nth(1).as_deref() == Some(generator::WORKER_COMMAND) {
+        return generator::child::main();
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

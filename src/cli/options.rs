@@ -7,12 +7,15 @@ use crate::base::units::{parse_count, parse_duration, parse_rate};
 use crate::plan::{
     Arrivals, HostFacts, LoadPlan, NodePlan, Peer, PhasePlan, Plan, RequestPlan, RoutePlan,
 };
+use crate::stack::sink::SinkPlan;
 use crate::target::{LoadUrl, Role, Settings, Target};
 use crate::workload::Shape;
 use anyhow::{Context, Result, anyhow, bail};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+/// How long a sink holds its requests when not told.
+const HOLD: &str = "120s";
 /// A closed loop's connections when none are asked for.
 const CONNECTIONS: u32 = 50;
 const DURATION: Nanos = Nanos::from_secs(10);
@@ -278,6 +281,17 @@ fn body(text: &str) -> Result<String> {
             .with_context(|| format!("--data: cannot read {path} as text")),
         None => Ok(text.to_string()),
     }
+}
+
+/// `brunt serve sink`.
+pub fn sink_plan(args: &ServeArgs) -> Result<SinkPlan> {
+    let listen = args.listen.context("a sink needs an address: --listen 127.0.0.1:8080")?;
+    let release_at = args.release_at.context("a sink needs to know when: --release-at N")?;
+    if release_at == 0 {
+        bail!("--release-at: must be above 0");
+    }
+    let hold = time("--hold", args.hold.as_deref().unwrap_or(HOLD))?;
+    Ok(SinkPlan { listen, release_at, hold })
 }
 
 /// `brunt serve ROLE` by hand: a NodePlan from flags.

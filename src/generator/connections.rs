@@ -4,10 +4,10 @@
 use super::requests::{Key, NONE};
 use crate::wire::http1::ResponseReader;
 use rustix::event::epoll::{self, EventData, EventFlags};
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
@@ -37,6 +37,9 @@ pub(super) struct Connection {
 #[derive(Debug)]
 pub(super) struct Connections {
     addresses: Vec<SocketAddr>,
+    /// Local addresses, used in turn; none: the kernel's choice.
+    sources: Vec<IpAddr>,
+    next_source: usize,
     slab: Vec<Connection>,
     free: Vec<u32>,
     idle: Vec<Vec<u32>>,
@@ -58,9 +61,11 @@ const READING: EventFlags = EventFlags::IN.union(EventFlags::RDHUP);
 const WRITING: EventFlags = READING.union(EventFlags::OUT);
 
 impl Connections {
-    pub fn new(addresses: &[SocketAddr], open_max: usize) -> Connections {
+    pub fn new(addresses: &[SocketAddr], sources: Vec<IpAddr>, open_max: usize) -> Connections {
         Connections {
             addresses: addresses.to_vec(),
+            sources,
+            next_source: 0,
             slab: Vec::new(),
             free: Vec::new(),
             idle: vec![Vec::new(); addresses.len()],
@@ -124,6 +129,7 @@ impl Connections {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
         sockopt::set_tcp_nodelay(&socket, true)?;
+        self.bind(&socket)?;
         match rustix::net::connect(&socket, &to) {
             Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => {}
             Err(other) => return Err(other),
@@ -144,6 +150,24 @@ impl Connections {
         connection.answers = 0;
         self.open += 1;
         Ok(index)
+    }
+
+    /// Takes the next local address; the port is chosen when connecting, so that it need not be
+    /// free towards everybody.
+    fn bind(&mut self, socket: &OwnedFd) -> Result<(), Errno> {
+        let Some(source) = self.sources.get(self.next_source).copied() else { return Ok(()) };
+        self.next_source = (self.next_source + 1) % self.sources.len();
+        let (level, name, on) =
+            (nix::libc::IPPROTO_IP, nix::libc::IP_BIND_ADDRESS_NO_PORT, 1 as nix::libc::c_int);
+        // SAFETY: the option's value is an integer that lives through the call.
+        let result = unsafe {
+            let (value, size) = ((&raw const on).cast(), size_of_val(&on) as u32);
+            nix::libc::setsockopt(socket.as_raw_fd(), level, name, value, size)
+        };
+        if result < 0 {
+            return Err(Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO));
+        }
+        rustix::net::bind(socket, &SocketAddr::new(source, 0))
     }
 
     /// Whether a connection that became writable is really there.

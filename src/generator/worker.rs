@@ -6,6 +6,7 @@
 
 use super::connections::Connections;
 use super::courier::Parcel;
+use super::gauges::Share;
 use super::load::Load;
 use super::pacer::Pacer;
 use super::requests::{Key, NONE, Request, Requests};
@@ -17,12 +18,16 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
+use std::time::Duration;
 
 /// Requests started in one turn before events are looked at again.
 const STARTS_MAX: usize = 64;
+/// Longest wait of an ended worker for its last word to be carried away.
+const MEMORY_WAIT: Duration = Duration::from_secs(1);
 /// Event data of the wake-up file descriptor; no connection has it.
 const WAKE: u64 = u64::MAX;
 
@@ -33,8 +38,8 @@ pub(super) struct Assignment {
     pub agenda: Agenda,
     pub connections_max: usize,
     pub waiting_max: usize,
-    /// `CLOCK_MONOTONIC` at instant 0.
-    pub epoch: Nanos,
+    pub sources: Vec<IpAddr>,
+    pub share: Share,
     pub is_stopped: Arc<AtomicBool>,
     pub wake: OwnedFd,
     pub parcels: Sender<Parcel>,
@@ -55,7 +60,9 @@ pub(super) struct Worker {
     pub(super) request_text: Vec<u8>,
     pub(super) piece: Vec<u8>,
     id: u32,
+    /// `CLOCK_MONOTONIC` at instant 0.
     epoch: Nanos,
+    share: Share,
     waiting_max: usize,
     phase: usize,
     last_intended: Nanos,
@@ -76,7 +83,11 @@ impl Worker {
         let (emptied_back, emptied) = std::sync::mpsc::channel();
         emptied_back.send(tally()).expect("the receiver is at hand");
         Ok(Worker {
-            connections: Connections::new(load.routes.addresses(), given.connections_max),
+            connections: Connections::new(
+                load.routes.addresses(),
+                given.sources,
+                given.connections_max,
+            ),
             tally: tally(),
             load,
             agenda: given.agenda,
@@ -88,7 +99,8 @@ impl Worker {
             request_text: Vec::with_capacity(1024),
             piece: vec![0; 64 * 1024],
             id: given.id,
-            epoch: given.epoch,
+            epoch: Nanos::ZERO,
+            share: given.share,
             waiting_max: given.waiting_max,
             phase: 0,
             last_intended: Nanos::ZERO,
@@ -101,14 +113,18 @@ impl Worker {
         })
     }
 
-    /// Generates the load until it is over.
+    /// Generates the load, whose instant 0 is `epoch` on `CLOCK_MONOTONIC`, until it is over.
     ///
     /// # Errors
     /// When epoll itself fails; what was counted until then has been handed over.
-    pub fn run(mut self) -> Result<(), Errno> {
+    pub fn run(mut self, epoch: Nanos) -> Result<(), Errno> {
+        self.epoch = epoch;
         let result = self.turns();
         self.end(self.now());
         self.deliver(self.now(), true);
+        // The courier looks at the process's memory before it gives the tally back: what this
+        // worker holds must still be there.
+        let _ = self.emptied.recv_timeout(MEMORY_WAIT);
         result
     }
 
@@ -261,6 +277,7 @@ impl Worker {
     }
 
     fn wait(&mut self) -> Result<(), Errno> {
+        self.share.publish(self.in_flight, self.connections.open() as u32);
         let now = self.now();
         let pause = self.pacer.pause(now, self.agenda.next_at(), self.next_chore());
         self.pacer.wait(pause)?;
@@ -319,6 +336,7 @@ impl Worker {
             Err(_) if is_last => Box::new(Tally::new(0, 0)),
             Err(_) => return,
         };
+        self.share.raise_in_flight(self.in_flight_max);
         let snapshot = Snapshot {
             worker: self.id,
             at: now,

@@ -14,6 +14,7 @@ pub mod http;
 pub mod node;
 pub mod relay;
 pub mod rotation;
+pub mod sink;
 
 use crate::plan::NodePlan;
 use crate::target::Role;
