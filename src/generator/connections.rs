@@ -45,6 +45,9 @@ pub(super) struct Connections {
     idle: Vec<Vec<u32>>,
     open: usize,
     open_max: usize,
+    /// Connects under way, now and at most.
+    connecting: usize,
+    connecting_max: usize,
 }
 
 /// What became of bytes handed to a connection.
@@ -61,7 +64,12 @@ const READING: EventFlags = EventFlags::IN.union(EventFlags::RDHUP);
 const WRITING: EventFlags = READING.union(EventFlags::OUT);
 
 impl Connections {
-    pub fn new(addresses: &[SocketAddr], sources: Vec<IpAddr>, open_max: usize) -> Connections {
+    pub fn new(
+        addresses: &[SocketAddr],
+        sources: Vec<IpAddr>,
+        open_max: usize,
+        connecting_max: usize,
+    ) -> Connections {
         Connections {
             addresses: addresses.to_vec(),
             sources,
@@ -71,6 +79,8 @@ impl Connections {
             idle: vec![Vec::new(); addresses.len()],
             open: 0,
             open_max,
+            connecting: 0,
+            connecting_max,
         }
     }
 
@@ -109,6 +119,9 @@ impl Connections {
 
     /// Whether another connection may be opened; closes an idle one elsewhere to make room.
     pub fn has_room(&mut self) -> bool {
+        if self.connecting >= self.connecting_max {
+            return false;
+        }
         if self.open < self.open_max {
             return true;
         }
@@ -149,6 +162,7 @@ impl Connections {
         connection.state = State::Connecting(key);
         connection.answers = 0;
         self.open += 1;
+        self.connecting += 1;
         Ok(index)
     }
 
@@ -177,7 +191,10 @@ impl Connections {
     pub fn connected(&mut self, epoll: &OwnedFd, index: u32) -> Result<(), Errno> {
         let connection = &self.slab[index as usize];
         sockopt::socket_error(connection.socket())??;
-        self.watch(epoll, index, READING)
+        self.watch(epoll, index, READING)?;
+        self.slab[index as usize].state = State::Idle;
+        self.connecting -= 1;
+        Ok(())
     }
 
     fn watch(&self, epoll: &OwnedFd, index: u32, flags: EventFlags) -> Result<(), Errno> {
@@ -248,6 +265,7 @@ impl Connections {
             }
         }
         let connection = &mut self.slab[index as usize];
+        self.connecting -= usize::from(matches!(connection.state, State::Connecting(_)));
         connection.socket = None;
         connection.state = State::Free;
         connection.generation = connection.generation.wrapping_add(1);

@@ -75,7 +75,11 @@ impl Worker {
             }
             State::Connecting(key) => {
                 match self.connections.connected(self.pacer.epoll(), connection) {
-                    Ok(()) => self.send(key, connection),
+                    Ok(()) => {
+                        self.send(key, connection);
+                        // Another may connect now.
+                        self.serve_waiting();
+                    }
                     Err(errno) => {
                         self.connections.close(connection);
                         self.fail(key, connect_cause(errno));

@@ -26,6 +26,9 @@ use std::time::Duration;
 
 /// Requests started in one turn before events are looked at again.
 const STARTS_MAX: usize = 64;
+/// Connects under way at once in a closed loop, which has no schedule to keep: more would overflow
+/// the server's queue (4096 by default), and the kernel waits a second before it tries again.
+const CONNECTING_MAX: usize = 256;
 /// Longest wait of an ended worker for its last word to be carried away.
 const MEMORY_WAIT: Duration = Duration::from_secs(1);
 /// Event data of the wake-up file descriptor; no connection has it.
@@ -87,6 +90,7 @@ impl Worker {
                 load.routes.addresses(),
                 given.sources,
                 given.connections_max,
+                if load.is_closed_loop { CONNECTING_MAX } else { usize::MAX },
             ),
             tally: tally(),
             load,
