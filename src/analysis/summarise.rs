@@ -240,12 +240,18 @@ fn generator(record: &Record) -> GeneratorSummary {
     GeneratorSummary {
         cpu_s: is_sampled.then_some(cpu_ns as f64 / 1e9),
         rss_max_bytes: rows().map(|r| r.rss_bytes).max(),
+        pss_max_bytes: record.generator.map(|g| g.pss_max_bytes),
         workers: record.manifest.workers,
-        connections: match record.manifest.plan.load.arrivals {
-            Arrivals::Closed { .. } => Some(record.manifest.plan.load.connections_max),
-            _ => None,
+        processes: record.generator.map(|g| g.processes),
+        connections: match (record.generator, record.manifest.plan.load.arrivals) {
+            (Some(g), _) => Some(g.connections_max as u32),
+            (None, Arrivals::Closed { .. }) => Some(record.manifest.plan.load.connections_max),
+            (None, _) => None,
         },
-        in_flight_max: record.series.iter().map(|r| r.in_flight).max(),
+        in_flight_max: match record.generator {
+            Some(g) => Some(g.in_flight_max as u32),
+            None => record.series.iter().map(|r| r.in_flight).max(),
+        },
     }
 }
 

@@ -268,9 +268,17 @@ pub struct DataSummary {
 pub struct GeneratorSummary {
     pub cpu_s: Option<f64>,
     pub rss_max_bytes: Option<u64>,
+    /// Each process's largest proportional set size, added up, brunt's own included.
+    #[serde(default)]
+    pub pss_max_bytes: Option<u64>,
     pub workers: u32,
-    /// Of a closed loop; an open loop's number is not in the record.
+    /// Processes that generated load; 1 when brunt's own threads did.
+    #[serde(default)]
+    pub processes: Option<u32>,
+    /// The most connections that were open at one time; in a record of brunt 0.1 those of a closed
+    /// loop.
     pub connections: Option<u32>,
-    /// The highest of the samples at the ends of the seconds; between them it may be higher.
+    /// The most requests that were sent and not completed at one time, over all workers; in a
+    /// record of brunt 0.1 the highest of the samples at the ends of the seconds.
     pub in_flight_max: Option<u32>,
 }

@@ -191,6 +191,7 @@ impl Builder {
             history: self.history.clone(),
             operations_lost: 0,
             is_sealed: true,
+            generator: None,
             cut_short: None,
             ended: Nanos::from_secs(SECONDS.into()),
         };

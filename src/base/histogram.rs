@@ -5,6 +5,8 @@
 
 use super::{Nanos, Quantile};
 use hdrhistogram::Histogram as Hdr;
+use hdrhistogram::serialization::{Deserializer as V2Reader, Serializer as _, V2Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
 /// Longest time that is told apart; wrk2's and Hyperfoil's shorter caps are known complaints.
 pub const MAX_NS: u64 = 3_600_000_000_000;
@@ -102,6 +104,25 @@ impl Histogram {
         let mut own = Self::new();
         own.hdr.add(hdr)?;
         Ok(own)
+    }
+}
+
+/// As what was saturated, and HdrHistogram's V2 encoding of the counts: nothing is lost.
+impl Serialize for Histogram {
+    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        let mut bytes = Vec::new();
+        V2Serializer::new().serialize(&self.hdr, &mut bytes).map_err(ser::Error::custom)?;
+        (self.saturated, bytes).serialize(out)
+    }
+}
+
+impl<'de> Deserialize<'de> for Histogram {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let (saturated, bytes) = <(u64, Vec<u8>)>::deserialize(from)?;
+        let hdr: Hdr<u64> =
+            V2Reader::new().deserialize(&mut bytes.as_slice()).map_err(de::Error::custom)?;
+        let own = Histogram::from_hdr(&hdr).map_err(de::Error::custom)?;
+        Ok(Histogram { saturated, ..own })
     }
 }
 

@@ -127,7 +127,7 @@ pub struct HealArgs {
 
 #[derive(Debug, Args)]
 pub struct ServeArgs {
-    /// app, balancer, cache, database, cdn, directory, relay or known
+    /// app, balancer, cache, database, cdn, directory, relay, known or sink
     pub role: String,
     /// By hand: where to listen (the admin side is one port above)
     #[arg(long, value_name = "ADDRESS")]
@@ -143,4 +143,10 @@ pub struct ServeArgs {
     pub data: Option<PathBuf>,
     #[command(flatten)]
     pub known: super::known::KnownArgs,
+    /// A sink answers when so many requests wait at once
+    #[arg(long, value_name = "N")]
+    pub release_at: Option<u64>,
+    /// A sink answers when the first request has waited so long [default: 120s]
+    #[arg(long, value_name = "TIME")]
+    pub hold: Option<String>,
 }

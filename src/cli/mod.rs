@@ -10,6 +10,7 @@ mod options;
 mod signals;
 
 use crate::fleet;
+use crate::generator;
 use args::{Cli, Command};
 use clap::Parser;
 use std::io::Write;
@@ -29,6 +30,9 @@ pub fn main() -> ExitCode {
     // The keeper is single-threaded and has no use for the rest of the command line.
     if std::env::args().nth(1).as_deref() == Some(fleet::KEEPER_COMMAND) {
         return fleet::keeper::main(fleet::keeper::FD);
+    }
+    if std::env::args().nth(1).as_deref() == Some(generator::WORKER_COMMAND) {
+        return generator::child::main();
     }
     let typed: Vec<String> =
         std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();

@@ -6,11 +6,14 @@ use crate::base::clock;
 use crate::base::units::parse_duration;
 use crate::objective::{Metric, Threshold};
 use crate::plan::{NodePlan, Peer, Plan};
+use crate::stack::sink::SinkPlan;
 use crate::target::{Role, Settings};
 use anyhow::{Context, Result, anyhow, bail};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+/// How long a sink holds its requests when not told.
+const HOLD: &str = "120s";
 /// The longest time that may be typed: thirty days.
 const TIME_MAX: Nanos = Nanos::from_secs(30 * 24 * 3600);
 
@@ -96,6 +99,17 @@ pub fn time(flag: &str, text: &str) -> Result<Nanos> {
         bail!("{flag}: `{text}` is too long; use at most 30 days (720h)");
     }
     Ok(time)
+}
+
+/// `brunt serve sink`.
+pub fn sink_plan(args: &ServeArgs) -> Result<SinkPlan> {
+    let listen = args.listen.context("a sink needs an address: --listen 127.0.0.1:8080")?;
+    let release_at = args.release_at.context("a sink needs to know when: --release-at N")?;
+    if release_at == 0 {
+        bail!("--release-at: must be above 0");
+    }
+    let hold = time("--hold", args.hold.as_deref().unwrap_or(HOLD))?;
+    Ok(SinkPlan { listen, release_at, hold })
 }
 
 /// `brunt serve ROLE` by hand: a NodePlan from flags.

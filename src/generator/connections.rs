@@ -53,7 +53,12 @@ pub(super) struct Connection {
 
 pub(super) struct Connections {
     addresses: Vec<SocketAddr>,
+    /// Local addresses, used in turn; none: the kernel's choice.
+    sources: Vec<IpAddr>,
     transport: Arc<Transport>,
+    /// Connections being made, now and at most.
+    connecting: usize,
+    connecting_max: usize,
     slab: Vec<Connection>,
     free: Vec<u32>,
     idle: Vec<Vec<u32>>,
@@ -107,11 +112,16 @@ impl Connections {
 
     pub fn new(
         addresses: &[SocketAddr],
+        sources: Vec<IpAddr>,
         open_max: usize,
+        connecting_max: usize,
         transport: Arc<Transport>,
     ) -> Connections {
         Connections {
             addresses: addresses.to_vec(),
+            sources,
+            connecting: 0,
+            connecting_max,
             deadlines: VecDeque::new(),
             underway: vec![Underway::default(); addresses.len()],
             n_begun: 0,
@@ -187,6 +197,9 @@ impl Connections {
 
     /// Whether another connection may be opened; closes an idle one elsewhere to make room.
     pub fn has_room(&mut self) -> bool {
+        if self.connecting >= self.connecting_max {
+            return false;
+        }
         if self.open < self.open_max {
             return true;
         }
@@ -246,7 +259,7 @@ impl Connections {
 
     /// The local address of the next connection, if the plan gives any of this kind.
     fn source(&mut self, to: SocketAddr) -> Option<IpAddr> {
-        let sources = &self.transport.sources;
+        let sources = &self.sources;
         let fits = |source: &&IpAddr| source.is_ipv4() == to.is_ipv4();
         let n = sources.iter().filter(fits).count();
         self.n_begun = self.n_begun.wrapping_add(1);
@@ -254,6 +267,7 @@ impl Connections {
     }
 
     fn note_underway(&mut self, address: u32) {
+        self.connecting += 1;
         if self.transport.may_multiplex() {
             let underway = &mut self.underway[address as usize];
             underway.connecting += 1;
@@ -263,6 +277,7 @@ impl Connections {
 
     /// A connection is no longer being made: it is there, or it never will be.
     fn note_arrived(&mut self, address: u32) {
+        self.connecting -= 1;
         if self.transport.may_multiplex() {
             let underway = &mut self.underway[address as usize];
             underway.connecting -= 1;

@@ -31,8 +31,8 @@ impl Worker {
                 if self.connections.get(connection).session.is_some() {
                     self.connections.list_shared(connection);
                 }
-                // Requests may wait for this one, or for its turn to say that it carries only one.
-                if self.load.transport.may_multiplex() {
+                // Requests may wait for this one, or for their turn to have one made.
+                if !self.waiting.is_empty() {
                     self.serve_waiting();
                 }
             }

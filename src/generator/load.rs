@@ -146,14 +146,18 @@ pub(super) fn part(all: u64, workers: u32, worker: u32) -> u64 {
     all / workers + u64::from(worker < all % workers)
 }
 
-/// One agenda per worker. Slot `s` belongs to worker `s mod workers`, which decides who sends a
-/// request but not when.
-pub(super) fn agendas(plan: &LoadPlan, workers: u32) -> Result<Vec<Agenda>, GeneratorError> {
+/// The agendas of these of the `workers`. Slot `s` belongs to worker `s mod workers`, which decides
+/// who sends a request but not when.
+pub(super) fn agendas(
+    plan: &LoadPlan,
+    workers: u32,
+    ids: &[u32],
+) -> Result<Vec<Agenda>, GeneratorError> {
     let spacing = match plan.arrivals {
         Arrivals::Poisson => Spacing::Poisson,
         Arrivals::Constant => Spacing::Constant,
         Arrivals::Closed { connections, think } => {
-            return Ok(closed_agendas(plan, workers, connections, think));
+            return Ok(closed_agendas(plan, workers, ids, connections, think));
         }
     };
     let segments = plan
@@ -174,19 +178,26 @@ pub(super) fn agendas(plan: &LoadPlan, workers: u32) -> Result<Vec<Agenda>, Gene
         let starts = ShardStarts::new(curve.clone(), spacing, plan.seed, shard, plan.shards);
         (shard, starts.limited(quota))
     };
-    Ok((0..workers)
+    Ok(ids
+        .iter()
         .map(|worker| {
-            Agenda::open((worker..plan.shards).step_by(workers as usize).map(starts).collect())
+            Agenda::open((*worker..plan.shards).step_by(workers as usize).map(starts).collect())
         })
         .collect())
 }
 
-fn closed_agendas(plan: &LoadPlan, workers: u32, connections: u32, think: Nanos) -> Vec<Agenda> {
+fn closed_agendas(
+    plan: &LoadPlan,
+    workers: u32,
+    ids: &[u32],
+    connections: u32,
+    think: Nanos,
+) -> Vec<Agenda> {
     let start = plan.phases.first().map_or(Nanos::ZERO, |p| p.start);
-    (0..workers)
+    ids.iter()
         .map(|worker| {
-            let users: Vec<u32> = (worker..connections).step_by(workers as usize).collect();
-            let max = plan.requests_max.map_or(u64::MAX, |max| part(max, workers, worker));
+            let users: Vec<u32> = (*worker..connections).step_by(workers as usize).collect();
+            let max = plan.requests_max.map_or(u64::MAX, |max| part(max, workers, *worker));
             Agenda::closed(&users, think, start, plan.end(), max)
         })
         .collect()

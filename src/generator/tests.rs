@@ -5,10 +5,12 @@ mod transport;
 
 use super::*;
 use crate::base::{Histogram, clock};
-use crate::plan::{Check, PhasePlan, RequestPlan, RoutePlan, ValueKind, ValuePlan};
+use crate::plan::{Arrivals, Check, PhasePlan, RequestPlan, RoutePlan, ValueKind, ValuePlan};
 use crate::record::{Cause, Ledger, OperationKind, Outcome, Tag};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Version: 7\r\n\r\nok";

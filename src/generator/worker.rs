@@ -6,6 +6,7 @@
 
 use super::connections::Connections;
 use super::courier::Parcel;
+use super::gauges::Share;
 use super::load::Load;
 use super::pacer::Pacer;
 use super::requests::{Key, NONE, Request, Requests};
@@ -19,12 +20,19 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
+use std::time::Duration;
 
 /// Requests started in one turn before events are looked at again.
 const STARTS_MAX: usize = 64;
+/// Connects under way at once in a closed loop, which has no schedule to keep: more would overflow
+/// the server's queue (4096 by default), and the kernel waits a second before it tries again.
+const CONNECTING_MAX: usize = 256;
+/// Longest wait of an ended worker for its last word to be carried away.
+const MEMORY_WAIT: Duration = Duration::from_secs(1);
 /// Event data of the wake-up file descriptor; no connection has it.
 const WAKE: u64 = u64::MAX;
 
@@ -35,8 +43,8 @@ pub(super) struct Assignment {
     pub agenda: Agenda,
     pub connections_max: usize,
     pub waiting_max: usize,
-    /// `CLOCK_MONOTONIC` at instant 0.
-    pub epoch: Nanos,
+    pub sources: Vec<IpAddr>,
+    pub share: Share,
     pub is_stopped: Arc<AtomicBool>,
     pub wake: OwnedFd,
     pub parcels: Sender<Parcel>,
@@ -61,7 +69,9 @@ pub(super) struct Worker {
     pub(super) streams: Streams,
     may_multiplex: bool,
     id: u32,
+    /// `CLOCK_MONOTONIC` at instant 0.
     epoch: Nanos,
+    share: Share,
     waiting_max: usize,
     phase: usize,
     last_intended: Nanos,
@@ -85,7 +95,9 @@ impl Worker {
         Ok(Worker {
             connections: Connections::new(
                 load.routes.addresses(),
+                given.sources,
                 given.connections_max,
+                if load.is_closed_loop { CONNECTING_MAX } else { usize::MAX },
                 load.transport.clone(),
             ),
             body: Vec::new(),
@@ -102,7 +114,8 @@ impl Worker {
             request_text: Vec::with_capacity(1024),
             piece: vec![0; 64 * 1024],
             id: given.id,
-            epoch: given.epoch,
+            epoch: Nanos::ZERO,
+            share: given.share,
             waiting_max: given.waiting_max,
             phase: 0,
             last_intended: Nanos::ZERO,
@@ -116,14 +129,18 @@ impl Worker {
         })
     }
 
-    /// Generates the load until it is over.
+    /// Generates the load, whose instant 0 is `epoch` on `CLOCK_MONOTONIC`, until it is over.
     ///
     /// # Errors
     /// When epoll itself fails; what was counted until then has been handed over.
-    pub fn run(mut self) -> Result<(), Errno> {
+    pub fn run(mut self, epoch: Nanos) -> Result<(), Errno> {
+        self.epoch = epoch;
         let result = self.turns();
         self.cut(self.now());
         self.deliver(self.now(), true);
+        // The courier looks at the process's memory before it gives the tally back: what this
+        // worker holds must still be there.
+        let _ = self.emptied.recv_timeout(MEMORY_WAIT);
         result
     }
 
@@ -313,6 +330,7 @@ impl Worker {
 
     /// Waits for events or for what comes next, and sees to the events.
     fn wait(&mut self, now: Nanos) -> Result<(), Errno> {
+        self.share.publish(self.in_flight, self.connections.open() as u32);
         let pause = self.pacer.pause(now, self.agenda.next_at(), self.next_chore(now));
         self.pacer.wait(pause)?;
         if pause > Nanos::ZERO {
@@ -353,6 +371,7 @@ impl Worker {
             Err(_) if is_last => Box::new(Tally::new(0, 0)),
             Err(_) => return,
         };
+        self.share.raise_in_flight(self.in_flight_max);
         let snapshot = Snapshot {
             worker: self.id,
             at: now,

@@ -99,6 +99,20 @@ pub struct NodeRow {
     pub steal_share: Option<f64>,
 }
 
+/// What the generator took over a whole run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GeneratorUsage {
+    /// The most requests that were sent and not completed at one time: a single worker's exact
+    /// maximum; of several, that of their sum between the turns of their loops.
+    pub in_flight_max: u64,
+    /// The most connections that were open at one time, between turns.
+    pub connections_max: u64,
+    /// Each process's largest proportional set size, added up, brunt's own included.
+    pub pss_max_bytes: u64,
+    /// Processes that generated load; 1 when brunt's own threads did.
+    pub processes: u32,
+}
+
 /// A whole record, read into memory (it is bounded: invariant 12).
 #[derive(Clone, Debug)]
 pub struct Record {
@@ -115,6 +129,8 @@ pub struct Record {
     pub history: Vec<Operation>,
     /// Checked operations that did not fit the generator's buffers, and are missing in `history`.
     pub operations_lost: u64,
+    /// `None` when the record was not sealed, or by a brunt that did not tell.
+    pub generator: Option<GeneratorUsage>,
     /// Whether the record was sealed; one that was not is readable up to where it ends.
     pub is_sealed: bool,
     /// Why it ends before the run was meant to: a signal, a full disk.

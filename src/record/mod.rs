@@ -18,6 +18,6 @@ pub(crate) mod tests;
 
 pub use error::RecordError;
 pub use event::{Event, EventKind, NodeEvent, NodeEventKind};
-pub use files::{Manifest, NodeRow, Record, SCHEMA, SeriesRow, WORKER};
+pub use files::{GeneratorUsage, Manifest, NodeRow, Record, SCHEMA, SeriesRow, WORKER};
 pub use recorder::Recorder;
 pub use snapshot::{Cause, Cell, Ledger, Operation, OperationKind, Outcome, Snapshot, Tag};

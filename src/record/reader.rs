@@ -41,6 +41,7 @@ impl Record {
             history,
             operations_lost: seal.as_ref().map_or(0, |s| s.operations_lost),
             is_sealed: seal.is_some(),
+            generator: seal.as_ref().and_then(|s| s.generator),
             cut_short: seal.as_ref().and_then(|s| s.cut_short.clone()),
             ended: seal.map_or(seen, |s| Nanos(s.ended_ns)),
             manifest,

@@ -5,8 +5,8 @@ use super::hlog::LogWriter;
 use super::output::{Ballast, Output};
 use super::pending::{Intervals, Seconds};
 use super::{
-    Cause, Event, Manifest, NodeRow, Operation, Outcome, RecordError, SeriesRow, Snapshot, Tag,
-    history, names,
+    Cause, Event, GeneratorUsage, Manifest, NodeRow, Operation, Outcome, RecordError, SeriesRow,
+    Snapshot, Tag, history, names,
 };
 use crate::base::{Histogram, Nanos};
 use crate::plan::LoadPlan;
@@ -27,6 +27,9 @@ pub(super) struct Seal {
     pub cut_short: Option<String>,
     /// Checked operations that did not fit the workers' buffers.
     pub operations_lost: u64,
+    /// Not in records of brunt 0.1.
+    #[serde(default)]
+    pub generator: Option<GeneratorUsage>,
 }
 
 /// The record of a run in the making.
@@ -44,6 +47,7 @@ pub struct Recorder {
     n_workers: u32,
     cut_short: Option<String>,
     operations_lost: u64,
+    generator: Option<GeneratorUsage>,
     last_at: Nanos,
     newest_hiccup: u32,
     is_full: bool,
@@ -98,6 +102,7 @@ impl Recorder {
             n_workers: manifest.workers.max(1),
             cut_short: None,
             operations_lost: 0,
+            generator: None,
             last_at: Nanos::ZERO,
             newest_hiccup: 0,
             is_full: false,
@@ -182,6 +187,11 @@ impl Recorder {
     /// Says why the run ends before it was meant to; the first reason stays.
     pub fn cut_short(&mut self, why: &str) {
         self.cut_short.get_or_insert_with(|| why.to_string());
+    }
+
+    /// What the generator took over the whole run.
+    pub fn generator(&mut self, usage: GeneratorUsage) {
+        self.generator = Some(usage);
     }
 
     /// Writes everything that is left and says when the load ended.
@@ -308,6 +318,7 @@ impl Recorder {
             ended_ns: ended.0,
             cut_short: self.cut_short.clone(),
             operations_lost: self.operations_lost,
+            generator: self.generator,
         };
         let text = serde_json::to_vec_pretty(&seal)
             .map_err(|e| RecordError::Write { file: names::SEAL, cause: e.into() })?;

@@ -200,7 +200,7 @@ pub enum Tag {
 }
 
 /// Counters of the requests of one kind whose intended start lies in one second and one phase.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cell {
     pub second: u32,
     pub phase: u16,
@@ -213,7 +213,7 @@ pub struct Cell {
 }
 
 /// One operation on a checked key; streamed to `history.bin`. Times since the start of the run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Operation {
     pub kind: OperationKind,
     pub key: u64,
@@ -226,7 +226,7 @@ pub struct Operation {
     pub ended: Nanos,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OperationKind {
     Read,
     /// A write that got a success.
@@ -243,7 +243,7 @@ pub enum OperationKind {
 }
 
 /// Differences since the worker's last snapshot, handed over once a second and at the end.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Snapshot {
     pub worker: u32,
     /// Since the start of the run.

@@ -11,7 +11,7 @@ use super::worker_rows::WorkerRows;
 use crate::base::{Histogram, Nanos, clock};
 use crate::chaos::{Chaos, Permission};
 use crate::fleet::{Fleet, FleetError, FleetEvent};
-use crate::generator::{self, Generator, GeneratorError};
+use crate::generator::{self, Crew, Generator, GeneratorError};
 use crate::host;
 use crate::plan::Plan;
 use crate::probe::HiccupMeter;
@@ -36,7 +36,7 @@ pub struct Options {
     pub folder: PathBuf,
     /// For what nodes keep on disk; it is made, and removed at the end.
     pub work_folder: PathBuf,
-    pub workers: u32,
+    pub crew: Crew,
     pub doubts: Vec<String>,
     /// A signal's number once one asked the run to stop; else 0.
     pub signal: Arc<AtomicI32>,
@@ -118,9 +118,15 @@ pub fn conduct(
         )?)),
         false => None,
     };
+    let (snapshot_sender, snapshots) = mpsc::channel();
+    let cpus = &plan.host.brunt_cpus;
+    let generator = generator::prepare(plan.load.clone(), &options.crew, cpus, snapshot_sender)?;
+    // Only now: many worker processes take their time to be ready.
     let epoch = clock::now() + COUNTDOWN;
     let recorder = Recorder::create(&options.folder, &manifest(plan, options, epoch))?;
-    let mut conductor = Conductor::start(plan, options, recorder, fleet, fleet_events, epoch)?;
+    let load = (generator, snapshots);
+    let mut conductor =
+        Conductor::start(plan, options, recorder, (fleet, fleet_events), load, epoch);
     let end = conductor.watch_until_the_load_ends(watcher);
     conductor.finish(end?, watcher)
 }
@@ -133,7 +139,7 @@ fn manifest(plan: &Plan, options: &Options, epoch: Nanos) -> Manifest {
         plan: Plan { load: plan.load.redacted(), ..plan.clone() },
         started_wall_ns: (clock::wall() + epoch.saturating_sub(clock::now())).0,
         started_monotonic_ns: epoch.0,
-        workers: options.workers,
+        workers: options.crew.n_workers,
         doubts: options.doubts.clone(),
     }
 }
@@ -194,24 +200,17 @@ impl<'a> Conductor<'a> {
         plan: &'a Plan,
         options: &'a Options,
         recorder: Recorder,
-        fleet: Option<Arc<Fleet>>,
-        fleet_events: Receiver<FleetEvent>,
+        (fleet, fleet_events): (Option<Arc<Fleet>>, Receiver<FleetEvent>),
+        (generator, snapshots): (Generator, Receiver<Snapshot>),
         epoch: Nanos,
-    ) -> Result<Self, RunError> {
-        let (snapshot_sender, snapshots) = mpsc::channel();
+    ) -> Self {
         let (hiccup_sender, hiccups) = mpsc::channel();
         let (row_sender, rows) = mpsc::channel();
         let (chaos_sender, chaos_events) = mpsc::channel();
         let steady = Arc::new(SteadyState::new(plan));
         let hiccup = HiccupMeter::start(epoch, hiccup_sender);
         let sampler = Sampler::start(plan, fleet.clone(), epoch, row_sender);
-        let generator = generator::start(
-            plan.load.clone(),
-            options.workers,
-            &plan.host.brunt_cpus,
-            epoch,
-            snapshot_sender,
-        )?;
+        generator.begin(epoch);
         let chaos = fleet.clone().filter(|_| !plan.faults.is_empty()).map(|fleet| {
             let steady = steady.clone();
             let permission: Permission = Box::new(move |_| steady.holds());
@@ -220,7 +219,7 @@ impl<'a> Conductor<'a> {
                 let _ = chaos_sender.send(event);
             })
         });
-        Ok(Conductor {
+        Conductor {
             plan,
             options,
             recorder,
@@ -230,7 +229,7 @@ impl<'a> Conductor<'a> {
             generator: Some(generator),
             chaos,
             steady,
-            tally: Tally::new(options.workers, &plan.load),
+            tally: Tally::new(options.crew.n_workers, &plan.load),
             worker_rows: WorkerRows::default(),
             written: WrittenKeys::default(),
             phases_told: 0,
@@ -242,7 +241,7 @@ impl<'a> Conductor<'a> {
             hiccups,
             rows,
             sampler: Some(sampler),
-        })
+        }
     }
 
     fn elapsed(&self) -> Nanos {
@@ -254,7 +253,7 @@ impl<'a> Conductor<'a> {
         let mut watch_at = Nanos::ZERO;
         let mut end = End::Complete;
         let mut is_over = false;
-        while self.workers_ended < self.options.workers && !is_over {
+        while self.workers_ended < self.options.crew.n_workers && !is_over {
             // A generator that ended without its last word must not be waited for.
             is_over = self.generator.as_ref().is_none_or(Generator::is_finished);
             self.collect(watcher)?;
@@ -357,7 +356,7 @@ impl<'a> Conductor<'a> {
     /// Heals, reads back, stops everything, seals.
     fn finish(mut self, end: End, watcher: &mut dyn Watcher) -> Result<Finished, RunError> {
         let ended = self.elapsed();
-        let generator = self.generator.take().map(Generator::join);
+        let generator = self.end_load();
         if let Some(chaos) = self.chaos.take() {
             chaos.stop();
         }
@@ -381,8 +380,20 @@ impl<'a> Conductor<'a> {
         }
         self.recorder.seal(ended)?;
         collected?;
-        generator.transpose()?;
+        generator?;
         Ok(Finished { folder: self.options.folder.clone(), end, leftovers })
+    }
+
+    /// A worker that failed makes the record one that was cut short, and then the run an error.
+    fn end_load(&mut self) -> Result<(), GeneratorError> {
+        let Some(generator) = self.generator.take() else { return Ok(()) };
+        let meter = generator.meter();
+        let result = generator.join();
+        self.recorder.generator(meter.usage());
+        if let Err(error) = &result {
+            self.recorder.cut_short(&error.to_string());
+        }
+        result
     }
 
     /// The phase that is under way ends with the load; those after it never begin.

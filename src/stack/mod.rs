@@ -15,6 +15,7 @@ pub mod known;
 pub mod node;
 pub mod relay;
 pub mod rotation;
+pub mod sink;
 
 use crate::plan::NodePlan;
 use crate::target::Role;

@@ -3,10 +3,10 @@
 use super::setup::{Setup, StudyError, run_id};
 use crate::analysis::{self, Summary};
 use crate::gate;
-use crate::generator;
+use crate::generator::{Crew, GeneratorError, Limits};
 use crate::plan::Plan;
 use crate::record::Record;
-use crate::run::{self, End, Options, Watcher};
+use crate::run::{self, End, Options, RunError, Watcher};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicI32;
@@ -41,14 +41,15 @@ pub fn run_once(
 ) -> Result<Ran, StudyError> {
     let run_id = run_id();
     let wanted = options.workers.unwrap_or(plan.host.brunt_cpus.len() as u32);
-    let workers = generator::workers_for(&plan.load, wanted);
+    let crew = Crew::of(&plan.load, wanted, Limits::here())
+        .map_err(|error| RunError::from(GeneratorError::from(error)))?;
     let finished = run::conduct(
         plan,
         &Options {
             work_folder: std::env::temp_dir().join(format!("brunt-{run_id}")),
             run_id,
             folder: folder.to_path_buf(),
-            workers,
+            crew,
             doubts: setup.doubts.clone(),
             signal: options.signal.clone(),
         },

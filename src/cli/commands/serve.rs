@@ -1,11 +1,12 @@
 //! `brunt serve ROLE`
 
 use crate::cli::args::ServeArgs;
-use crate::cli::{exit, known, options};
+use crate::cli::{exit, known, options, signals};
 use crate::plan::NodePlan;
 use crate::stack;
 use crate::target::Role;
 use anyhow::{Context, Result, bail};
+use std::io::Write;
 
 pub fn run(args: &ServeArgs) -> Result<u8> {
     if args.role == "relay" {
@@ -16,9 +17,15 @@ pub fn run(args: &ServeArgs) -> Result<u8> {
         stack::known::serve(&known::plan(&args.known, args.listen)?)?;
         return Ok(exit::PASS);
     }
+    if args.role == "sink" {
+        return sink(args);
+    }
+    if args.release_at.is_some() || args.hold.is_some() {
+        bail!("--release-at and --hold are for the role `sink`");
+    }
     let Some(role) = Role::parse(&args.role) else {
-        let roles: Vec<&str> = Role::ALL.iter().map(|r| r.name()).collect();
-        bail!("there is no role `{}`; there are: {}, relay, known", args.role, roles.join(", "));
+        let roles = Role::ALL.map(|r| r.name()).join(", ");
+        bail!("there is no role `{}`; there are: {roles}, relay, known, sink", args.role);
     };
     let plan = match args.listen {
         Some(_) => options::node_plan(args, role)?,
@@ -33,5 +40,14 @@ pub fn run(args: &ServeArgs) -> Result<u8> {
         bail!("the NodePlan on stdin is for role `{}`", plan.role.name());
     }
     stack::serve(plan)?;
+    Ok(exit::PASS)
+}
+
+fn sink(args: &ServeArgs) -> Result<u8> {
+    let plan = options::sink_plan(args)?;
+    let signal = signals::install();
+    // Who does not read what is said still gets a sink.
+    let mut say = |line: &str| drop(writeln!(std::io::stdout(), "{line}"));
+    stack::sink::serve(plan, &signal, &mut say)?;
     Ok(exit::PASS)
 }

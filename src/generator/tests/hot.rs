@@ -2,7 +2,12 @@
 
 use super::*;
 use crate::generator::connections::Connections;
+use crate::generator::gauges::{Gauges, Share};
+use crate::generator::load::Load;
 use crate::generator::requests::Requests;
+use crate::generator::worker::{Assignment, Worker};
+use rustix::event::EventfdFlags;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 #[test]
@@ -83,15 +88,17 @@ fn what_is_cut_in_bulk_is_recorded_as_one_by_one() {
     let worker = Worker::new(Assignment {
         id: 0,
         load: ready,
-        agenda: load::agendas(&load, 1).unwrap().remove(0),
+        agenda: crate::generator::load::agendas(&load, 1, &[0]).unwrap().remove(0),
         connections_max: 4,
         waiting_max: 4,
-        epoch: clock::now().saturating_sub(Nanos::from_secs(2)),
+        sources: Vec::new(),
+        share: Share::new(Arc::new(Gauges::new().unwrap())),
         is_stopped: Arc::new(AtomicBool::new(true)),
         wake: rustix::event::eventfd(0, EventfdFlags::NONBLOCK).unwrap(),
         parcels,
     });
-    worker.unwrap().run().unwrap();
+    let epoch = clock::now().saturating_sub(Nanos::from_secs(2));
+    worker.unwrap().run(epoch).unwrap();
     let mut parcel = received.recv().unwrap();
     let mut snapshot = Snapshot::default();
     parcel.tally.pour(&mut snapshot);

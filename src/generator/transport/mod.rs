@@ -15,7 +15,7 @@ pub use tls_config::TlsError;
 
 use crate::base::Nanos;
 use crate::plan::{Http2Plan, LoadPlan, Protocol};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use tls_config::TlsClient;
 
 /// The transport of a load made ready; read by every worker.
@@ -26,7 +26,6 @@ pub(super) struct Transport {
     pub connect_timeout: Option<Nanos>,
     /// Requests that one connection carries.
     pub requests_max: u64,
-    pub sources: Vec<IpAddr>,
 }
 
 impl Transport {
@@ -42,7 +41,6 @@ impl Transport {
             http2: plan.http2,
             connect_timeout: plan.connect_timeout,
             requests_max: if load.keep_alive { per_connection } else { 1 },
-            sources: plan.sources.clone(),
         })
     }
 
