@@ -25,8 +25,7 @@ pub fn load(named: &str) -> Result<Profile, ProfileError> {
     let (name, overrides) =
         document::split_variant(named, VARIANT).map_err(ProfileError::Variant)?;
     let (file, text) = bundled::find(&name)?;
-    let mut profile: Profile =
-        document::read(&file, &text, &overrides, VARIANT).map_err(ProfileError::Document)?;
+    let mut profile = read(&file, &text, &overrides)?;
     let stem = Path::new(&name)
         .file_stem()
         .map_or_else(|| name.clone(), |s| s.to_string_lossy().into_owned());
@@ -34,7 +33,21 @@ pub fn load(named: &str) -> Result<Profile, ProfileError> {
         true => stem,
         false => named.replacen(&name, &stem, 1),
     };
-    profile.check(&|key| document::place(&file, &text, key))?;
+    Ok(profile)
+}
+
+/// Reads and checks the text of a profile; `file` is what errors call it.
+///
+/// # Errors
+/// Malformed, or impossible; each names the file and, where there is one, the key.
+pub fn read(
+    file: &str,
+    text: &str,
+    overrides: &[(String, String)],
+) -> Result<Profile, ProfileError> {
+    let profile: Profile =
+        document::read(file, text, overrides, VARIANT).map_err(ProfileError::Document)?;
+    profile.check(&|key| document::place(file, text, key))?;
     Ok(profile)
 }
 
