@@ -12,7 +12,7 @@ fn replay(target: &str, check: fn(&[u8])) {
         .map(|entry| entry.expect("a file").path())
         .collect();
     files.sort();
-    assert!(files.len() >= 10, "{} has only {} inputs", folder.display(), files.len());
+    assert!(!files.is_empty(), "{} is empty", folder.display());
     for file in files {
         let input = std::fs::read(&file).expect("a readable input");
         let result = std::panic::catch_unwind(|| check(&input));

@@ -3,7 +3,8 @@
 
 use super::Input;
 
-const FILE: &str = "fuzzed.toml";
+/// In a folder that is not there, so that no file which a document names is found beside it.
+const FILE: &str = "no-such-folder/fuzzed.toml";
 
 /// A byte for which kind of document, and the document; with a variant laid over it after a byte 0.
 pub fn check(data: &[u8]) {
