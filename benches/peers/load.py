@@ -27,6 +27,7 @@ PORTS = {"h1": 18100, "tls": 18101, "h2": 18102, "h2-tls": 18103}
 FIELDS = ["scenario", "round", "tool", "requests", "seconds", "cpu_s", "per_cpu_s", "rate", "errors",
           "p50_us", "p75_us", "p90_us", "p99_us", "max_us", "start_lag_p99_us", "rss_mib", "note"]
 EXE = {}
+LIBC = ctypes.CDLL(None)
 
 
 # ---- scenarios ----
@@ -70,9 +71,8 @@ def brunt_command(s):
     how = ["-n", str(s.requests)] if s.requests else ["-d", f"{s.seconds:g}s"]
     rate = ["--rate", str(s.rate), "--arrivals", "constant"] if s.rate else []
     secure = ["-k"] if "tls" in s.server else []
-    h2 = ["--http2", "-p", str(s.streams)] if "h2" in s.server else []
-    connections = s.connections * (1 if s.streams == 1 else 1)
-    return [EXE["brunt"], "load", s.url, "-c", str(connections), *how, *rate, *secure, *h2,
+    h2 = ["--http2", "--streams", str(s.streams)] if "h2" in s.server else []
+    return [EXE["brunt"], "load", s.url, "-c", str(s.connections), *how, *rate, *secure, *h2,
             "--threads", "1", "--json", "--quiet"]
 
 
@@ -93,9 +93,7 @@ def brunt_read(text):
 
 
 def bare_command(s):
-    kind = {"h1": "h1", "tls": "tls", "h2": "h2"}[s.server]
-    at = f"{HOST}:{PORTS[s.server]}"
-    return [EXE["bare"], kind, at, f"{s.connections}x{s.streams}", f"{s.seconds:g}"]
+    return [EXE["bare"], s.server, f"{HOST}:{PORTS[s.server]}", f"{s.connections}x{s.streams}", f"{s.seconds:g}"]
 
 
 def bare_read(text):
@@ -213,6 +211,14 @@ def build_bare():
     return next(m["executable"] for m in made if m.get("executable") and m["target"]["name"] == "bare")
 
 
+def on_core(core):
+    """For a child: this core, and no longer than this process."""
+    def prepare():
+        os.sched_setaffinity(0, {core})
+        LIBC.prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
+    return prepare
+
+
 class Server:
     """nginx, one process, on a core of its own."""
 
@@ -223,7 +229,7 @@ class Server:
                         "-out", self.folder / "cert.pem"], check=True, stderr=subprocess.DEVNULL)
         (self.folder / "nginx.conf").write_text(self.conf())
         self.process = subprocess.Popen([EXE["nginx"], "-p", folder, "-c", self.folder / "nginx.conf"],
-                                        preexec_fn=lambda: os.sched_setaffinity(0, {SERVER_CORE}))
+                                        preexec_fn=on_core(SERVER_CORE))
         self.pidfd = os.pidfd_open(self.process.pid)
         self.wait()
 
@@ -331,7 +337,7 @@ def measure(tool, s, server, watches_memory):
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
         started = time.monotonic()
         process = subprocess.Popen(arguments, stdout=out, stderr=errors, stdin=subprocess.DEVNULL,
-                                   preexec_fn=lambda: os.sched_setaffinity(0, {LOAD_CORE}))
+                                   preexec_fn=on_core(LOAD_CORE))
         watched = Watched(process.pid) if watches_memory else None
         status, cpu, rss = reap(process.pid, {server.process.pid})
         process.returncode = status
@@ -424,7 +430,7 @@ def best_of(r, scenario, tools):
     return min((x for x in ratios if x is not None), default=None)
 
 
-def goals(r, ran, memory, long):
+def goals(r, ran, long):
     at = lambda *where: r.median(*where)
     out = []
     if "closed-h1" in ran:
@@ -478,7 +484,7 @@ def report(rows, ran, rounds, long):
              f"{rounds} interleaved round{'s' * (rounds > 1)}, medians; ratios are medians of the rounds' own ratios.",
              f"nginx, one worker, 12 bytes, on core {SERVER_CORE}; each tool alone on core {LOAD_CORE}; keep-alive.",
              "CPU is user + system of a tool's whole process tree. `bare` parses and records nothing: the limit.",
-             machine(), "", "What is asked of brunt", *goals(r, ran, None, long), ""]
+             machine(), "", "What is asked of brunt", *goals(r, ran, long), ""]
     titles = {"closed-h1": ("Closed loop, HTTP/1.1", "wrk"), "closed-tls": ("Closed loop, HTTP/1.1 over TLS", "wrk"),
               "closed-h2": ("Closed loop, HTTP/2 (cleartext)", "h2load"), "closed-h2-tls": ("Closed loop, HTTP/2 over TLS", "h2load")}
     for name, (title, base) in titles.items():
@@ -541,7 +547,8 @@ def main():
     picked = chosen(a)
     rounds = a.rounds or (1 if a.quick else 5)
     find_tools(a, {tool for s in picked for tool in s.tools})
-    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+    LIBC.prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     rows, long = [], None
     with tempfile.TemporaryDirectory() as folder:
         server = Server(folder)
