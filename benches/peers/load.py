@@ -449,8 +449,10 @@ def goals(r, ran, long):
         out.append(goal("p99 at 10,000/s, ms, at most 0.5", ms(at("open-10k", "brunt", "p99_us")), lambda v: v <= 0.5, "{:.3f}"))
         out.append(goal("start lag p99 at 10,000/s, µs, at most 100", at("open-10k", "brunt", "start_lag_p99_us"), lambda v: v <= 100, "{:.0f}"))
     if "open-50k" in ran:
-        rate = at("open-50k", "brunt", "rate")
-        out.append(goal("achieved of 50,000/s, off by at most 0.5 %", rate and abs(rate / 50_000 - 1) * 100, lambda v: v <= 0.5, "{:.3f} %"))
+        # A backlog sent later counts as answered too, so the lag's part of the run counts as well.
+        rate, lag = at("open-50k", "brunt", "rate"), at("open-50k", "brunt", "start_lag_p99_us")
+        off = rate and lag and max(abs(rate / 50_000 - 1), lag / 1e6 / ran["open-50k"].seconds) * 100
+        out.append(goal("achieved of 50,000/s (and start lag p99, of the run), off by at most 0.5 %", off, lambda v: v <= 0.5, "{:.3f} %"))
     if "freeze" in ran and "calm" in ran:
         q = lambda name: ms(at("freeze", "brunt", name + "_us"))
         calm = ms(at("calm", "brunt", "p50_us"))
