@@ -139,15 +139,22 @@ pub fn parse_duration(text: &str) -> Result<Nanos, String> {
     }
     if let Some(split) = text.find(|c: char| c.is_ascii_alphabetic() || c == 'µ') {
         let scale = match &text[split..] {
-            "ns" => Some(1.0),
-            "us" | "µs" => Some(1e3),
-            "ms" => Some(1e6),
-            "s" | "sec" => Some(1e9),
-            "m" | "min" => Some(60e9),
-            "h" => Some(3600e9),
+            "ns" => Some(1),
+            "us" | "µs" => Some(1_000),
+            "ms" => Some(1_000_000),
+            "s" | "sec" => Some(1_000_000_000),
+            "m" | "min" => Some(60_000_000_000),
+            "h" => Some(3_600_000_000_000),
             _ => None,
         };
-        if let (Some(scale), Ok(value)) = (scale, text[..split].trim().parse::<f64>())
+        let number = text[..split].trim();
+        // A whole number is not a fraction: not all of them up to 2^64 are one.
+        if let (Some(scale), Ok(value)) = (scale, number.parse::<u64>())
+            && let Some(nanos) = value.checked_mul(scale)
+        {
+            return Ok(Nanos(nanos));
+        }
+        if let (Some(scale), Ok(value)) = (scale.map(|n| n as f64), number.parse::<f64>())
             && value.is_finite()
             && value >= 0.0
             && value * scale < 1e18

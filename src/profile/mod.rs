@@ -33,8 +33,7 @@ pub fn load(named: &str) -> Result<Profile, ProfileError> {
     let (name, overrides) =
         document::split_variant(named, VARIANT).map_err(ProfileError::Variant)?;
     let (file, text) = bundled::find(&name)?;
-    let mut profile: Profile =
-        document::read(&file, &text, &overrides, VARIANT).map_err(ProfileError::Document)?;
+    let mut profile = read(&file, &text, &overrides)?;
     let stem = Path::new(&name)
         .file_stem()
         .map_or_else(|| name.clone(), |s| s.to_string_lossy().into_owned());
@@ -42,9 +41,22 @@ pub fn load(named: &str) -> Result<Profile, ProfileError> {
         true => stem,
         false => named.replacen(&name, &stem, 1),
     };
-    let folder = Path::new(&file).parent().unwrap_or(Path::new(""));
-    let place = |key: &str| document::place(&file, &text, key);
-    profile.read_files(folder, &place)?;
+    Ok(profile)
+}
+
+/// Reads and checks the text of a profile; `file` is what errors call it.
+///
+/// # Errors
+/// Malformed, or impossible; each names the file and, where there is one, the key.
+pub fn read(
+    file: &str,
+    text: &str,
+    overrides: &[(String, String)],
+) -> Result<Profile, ProfileError> {
+    let mut profile: Profile =
+        document::read(file, text, overrides, VARIANT).map_err(ProfileError::Document)?;
+    let place = |key: &str| document::place(file, text, key);
+    profile.read_files(Path::new(file).parent().unwrap_or(Path::new("")), &place)?;
     profile.check(&place)?;
     Ok(profile)
 }

@@ -30,12 +30,21 @@ pub fn load(named: &str) -> Result<Target, TargetError> {
     let (name, overrides) =
         document::split_variant(named, VARIANT).map_err(TargetError::Variant)?;
     let (file, text) = bundled::find(&name)?;
-    let mut target: Target = document::read(&file, &text, &overrides, VARIANT)?;
+    let mut target = read(&file, &text, &overrides)?;
     target.name = match overrides.is_empty() {
         true => stem(&name),
         false => named.replacen(&name, &stem(&name), 1),
     };
-    target.check(&|key| document::place(&file, &text, key))?;
+    Ok(target)
+}
+
+/// Reads and checks the text of a target; `file` is what errors call it.
+///
+/// # Errors
+/// Malformed, or impossible; each names the file and, where there is one, the key.
+pub fn read(file: &str, text: &str, overrides: &[(String, String)]) -> Result<Target, TargetError> {
+    let target: Target = document::read(file, text, overrides, VARIANT)?;
+    target.check(&|key| document::place(file, text, key))?;
     Ok(target)
 }
 
