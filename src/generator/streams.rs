@@ -43,15 +43,23 @@ impl Streams {
 }
 
 impl Worker {
-    /// Starts a stream for a request whose text has been rendered.
+    /// Starts a stream for a request.
     pub(super) fn send_on_stream(&mut self, key: Key, connection: u32) {
         let Some(request) = self.requests.get_mut(key) else { return };
         request.connection = connection;
         let kind = request.place.request as usize;
-        let wants_body = self.load.templates[kind].wants_body;
+        let template = &self.load.templates[kind];
+        let text = match template.fixed() {
+            Some(text) => text,
+            None => {
+                let draws = self.load.draws(request.slot, request.index);
+                template.render(&self.load.values, &draws, &mut self.request_text);
+                &self.request_text
+            }
+        };
+        let wants_body = template.wants_body;
         let prototype = &mut self.streams.prototypes[kind];
-        let Some((parts, body)) = prototype.request(&self.request_text, &self.streams.scheme)
-        else {
+        let Some((parts, body)) = prototype.request(text, &self.streams.scheme) else {
             self.fail(key, Cause::BadRequest);
             return self.settle(connection);
         };

@@ -154,11 +154,13 @@ impl Worker {
             if self.may_multiplex {
                 self.run_ready();
             }
+            // Of the same instant: what has timed out by now must not be cut off as unfinished.
+            let is_over = self.is_over(now);
             if now >= self.next_snapshot {
                 self.deliver(now, false);
                 now = self.now();
             }
-            if self.is_over(now) {
+            if is_over {
                 break;
             }
             self.wait(now)?;
