@@ -107,7 +107,7 @@ fn the_closed_form_is_the_known_one() {
 }
 
 /// All of them when optimised; a debug build takes ten times as long for the same answer.
-const SEEDS: u64 = if cfg!(debug_assertions) { 30 } else { 200 };
+const SEEDS: u64 = if cfg!(debug_assertions) { 10 } else { 200 };
 
 #[test]
 fn many_searches_are_unbiased_and_their_intervals_cover() {

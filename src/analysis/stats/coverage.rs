@@ -16,7 +16,13 @@ fn log_normal_pairs(chance: &mut Stream, factor: f64, spread: f64, k: usize) -> 
     (0..k).map(|_| (value(), factor * value())).collect()
 }
 
+/// An unoptimised build looks at a fifth of the seeds and allows for the noise of that; the numbers
+/// promised are those of `cargo test --release`.
+const QUICK: bool = cfg!(debug_assertions);
+const SLACK: f64 = if QUICK { 0.025 } else { 0.0 };
+
 fn share(of: usize, seen: impl Fn(u64) -> bool) -> f64 {
+    let of = if QUICK { of / 5 } else { of };
     (0..of as u64).filter(|seed| seen(*seed)).count() as f64 / of as f64
 }
 
@@ -27,7 +33,7 @@ fn the_interval_of_ten_pairs_covers_as_promised() {
         let seen = effect(&metric("p99", Better::Lower, 0.1), &pairs, PairRule::new(seed)).unwrap();
         seen.low <= 1.1_f64.ln() && 1.1_f64.ln() <= seen.high
     });
-    assert!((covered - 0.95).abs() <= 0.015, "{covered}");
+    assert!((covered - 0.95).abs() <= 0.015 + SLACK, "{covered}");
 }
 
 /// One run of a service as a gate sees it: its own speed (runs differ), then the p50, p99, CPU and
@@ -64,7 +70,7 @@ fn the_same_thing_twice_is_not_a_regression() {
         let called =
             share(400, |seed| compared(seed, 1.0, pairs).contains(&PairVerdict::Regression));
         assert!(
-            called <= 0.025,
+            called <= 0.025 + SLACK,
             "{pairs} pairs: {called} of A/A comparisons are called regressions"
         );
     }
@@ -75,7 +81,7 @@ fn a_fifth_slower_is_found() {
     for pairs in [fewest_pairs(4, 0.05), 10] {
         let found =
             share(200, |seed| compared(seed, 1.2, pairs).contains(&PairVerdict::Regression));
-        assert!(found >= 0.95, "{pairs} pairs: {found} of +20 % are found");
+        assert!(found >= 0.95 - SLACK, "{pairs} pairs: {found} of +20 % are found");
     }
 }
 
@@ -89,8 +95,8 @@ fn a_change_of_the_margin_is_found_half_the_time_and_of_twice_the_margin_nearly_
             judged.unwrap()[0].verdict == PairVerdict::Regression
         })
     };
-    assert!(found(0.05) >= 0.95, "{}", found(0.05));
-    assert!((found(0.10) - 0.5).abs() < 0.06, "{}", found(0.10));
+    assert!(found(0.05) >= 0.95 - SLACK, "{}", found(0.05));
+    assert!((found(0.10) - 0.5).abs() < 0.06 + SLACK, "{}", found(0.10));
 }
 
 #[test]
@@ -103,7 +109,10 @@ fn a_margin_made_for_a_change_finds_it_in_nine_of_ten() {
                 judge_pairs(&[(metric("p99", Better::Lower, margin), drawn)], PairRule::new(seed));
             judged.unwrap()[0].verdict == PairVerdict::Regression
         });
-        assert!((0.87..0.96).contains(&found), "spread {spread}, {pairs} pairs: {found}");
+        assert!(
+            (0.87 - SLACK..0.96 + SLACK).contains(&found),
+            "spread {spread}, {pairs} pairs: {found}"
+        );
     }
 }
 
@@ -117,7 +126,7 @@ fn looking_three_times_does_not_err_more_often() {
             (seen.low > 0.0 || seen.high < 0.0) && seen.p <= *alpha
         })
     });
-    assert!(called <= 0.06, "{called}");
+    assert!(called <= 0.06 + SLACK, "{called}");
 }
 
 /// Seconds whose chance of a violation swings slowly around `allowed`, as a service does.
@@ -141,7 +150,7 @@ fn errs(phi: f64, seconds: usize, correct_for_bursts: bool) -> f64 {
 fn at_the_boundary_the_share_gate_errs_rarely_and_without_correction_often() {
     for (phi, seconds) in [(0.0, 240), (0.7, 120), (0.7, 600)] {
         let seen = errs(phi, seconds, true);
-        assert!(seen <= 0.05, "autocorrelation {phi}, {seconds} s: {seen}");
+        assert!(seen <= 0.05 + SLACK, "autocorrelation {phi}, {seconds} s: {seen}");
     }
     let uncorrected = errs(0.7, 600, false);
     assert!(uncorrected >= 0.15, "without correction: {uncorrected}");
@@ -166,5 +175,5 @@ fn pooled_requests_differ_always_pairs_of_runs_do_not() {
             judge_pairs(&[(metric("p50", Better::Lower, 0.05), pairs)], PairRule::new(seed));
         judged.unwrap()[0].verdict == PairVerdict::Regression
     });
-    assert!(paired <= 0.025, "{paired}");
+    assert!(paired <= 0.025 + SLACK, "{paired}");
 }

@@ -34,7 +34,8 @@ fn the_same_stall_with_what_was_not_sent() {
     for (q, expected) in [(0.5, 1e3), (0.75, 5e7), (0.9, 8e7), (0.99, 9.8e7), (1.0, 1e8)] {
         close(corrected.value_at_quantile(q) as f64, expected, 0.001);
     }
-    close(corrected.mean(), 5.00005e7, 0.001);
+    // Half of the values have a mean of 1 ms, half of 50 s (methods.md forgets to halve).
+    close(corrected.mean(), 2.50005e7, 0.001);
     let early = corrected.quantile_below(5_000);
     assert!((early - 0.5).abs() < 1e-9, "{early}");
 }
