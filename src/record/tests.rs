@@ -10,6 +10,7 @@ fn load() -> LoadPlan {
     let requests = ["feed", "video"].map(|name| RequestPlan::get(name, "test", "/")).to_vec();
     let route = RoutePlan::Fixed("127.0.0.1:1".parse().unwrap());
     LoadPlan {
+        timeout: Nanos::SECOND,
         in_time: Nanos::from_millis(100),
         ..LoadPlan::new(Arrivals::Poisson, vec![phase], requests, vec![route])
     }

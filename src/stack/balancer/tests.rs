@@ -362,7 +362,9 @@ fn requests_at_a_member_that_falls_silent_do_not_hang() {
     let (frozen, alive) = (member(Does::AnswersAfter(Gate::default(), "")), member(OK));
     let stand = stand(&[&frozen, &alive], |_, _| ());
     let reads: Vec<_> = (0..6).map(|_| get_later(stand.service)).collect();
-    until("some are at the frozen one", || frozen.served.load(SeqCst) == 3);
+    until("half of them are at the frozen one", || {
+        frozen.served.load(SeqCst) == 3 && alive.served.load(SeqCst) == 3
+    });
     let (address, writes) = (stand.service, 2);
     let writes: Vec<_> =
         (0..writes).map(|_| std::thread::spawn(move || post(address, "/", "x").status)).collect();
