@@ -102,7 +102,10 @@ pub(super) enum Sent {
 /// Bytes taken from a socket at once, for TLS.
 const RECEIVED_MAX: usize = 64 * 1024;
 
-const READING: EventFlags = EventFlags::IN.union(EventFlags::RDHUP);
+/// Edge-triggered: the kernel then looks at a socket once per answer instead of twice. So whoever
+/// sends does so until the socket takes no more, a read that fills its buffer has the socket
+/// reported again, and what an event says of the other side's end is kept in mind.
+const READING: EventFlags = EventFlags::IN.union(EventFlags::RDHUP).union(EventFlags::ET);
 const WRITING: EventFlags = READING.union(EventFlags::OUT);
 
 impl Connections {
@@ -332,9 +335,22 @@ impl Connections {
     ///
     /// # Errors
     /// Why it is not and never will be.
-    pub fn go_on_connecting(&mut self, epoll: &OwnedFd, index: u32) -> Result<bool, Cause> {
+    pub fn go_on_connecting(
+        &mut self,
+        epoll: &OwnedFd,
+        index: u32,
+        is_ending: bool,
+    ) -> Result<bool, Cause> {
         if self.slab[index as usize].tls.is_some() {
-            return self.shake_hands(epoll, index);
+            let is_there = self.shake_hands(epoll, index)?;
+            if is_ending {
+                // No other event will tell of the end.
+                self.look_again(epoll, index).map_err(connect_cause)?;
+            }
+            return match is_there || !is_ending {
+                true => Ok(is_there),
+                false => Err(Cause::TlsFailed),
+            };
         }
         let connection = &mut self.slab[index as usize];
         sockopt::socket_error(connection.socket()).and_then(|e| e).map_err(connect_cause)?;
@@ -470,29 +486,49 @@ impl Connections {
         if connection.unsent.is_empty() {
             return Ok(());
         }
-        match rustix::net::send(connection.socket(), &connection.unsent, NO_SIGNAL) {
-            Ok(taken) => drop(connection.unsent.drain(..taken)),
-            Err(Errno::AGAIN | Errno::INTR) => {}
-            Err(error) => return Err(error),
+        while !connection.unsent.is_empty() {
+            match rustix::net::send(connection.socket(), &connection.unsent, NO_SIGNAL) {
+                Ok(taken) => drop(connection.unsent.drain(..taken)),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Ok(()),
+                Err(error) => return Err(error),
+            }
         }
-        match connection.unsent.is_empty() {
-            true => self.watch(epoll, index, READING),
-            false => Ok(()),
-        }
+        self.watch(epoll, index, READING)
     }
 
     /// Takes what has come. Over TLS a connection that ends without saying so is `PIPE`, because
     /// something may be missing, and one that does not speak TLS is `PROTO`.
     #[inline]
-    pub fn receive(&mut self, index: u32, buffer: &mut [u8]) -> Result<usize, Errno> {
+    pub fn receive(
+        &mut self,
+        epoll: &OwnedFd,
+        index: u32,
+        buffer: &mut [u8],
+    ) -> Result<usize, Errno> {
         let connection = &self.slab[index as usize];
         if connection.tls.is_some() {
-            return self.receive_encrypted(index, buffer);
+            return self.receive_encrypted(epoll, index, buffer);
         }
-        receive(connection.socket(), buffer)
+        let n = receive(connection.socket(), buffer)?;
+        if n == buffer.len() {
+            self.look_again(epoll, index)?;
+        }
+        Ok(n)
     }
 
-    fn receive_encrypted(&mut self, index: u32, buffer: &mut [u8]) -> Result<usize, Errno> {
+    /// Has epoll report again what it has reported before, if it is still so.
+    fn look_again(&self, epoll: &OwnedFd, index: u32) -> Result<(), Errno> {
+        let is_sent = self.slab[index as usize].is_sent();
+        self.watch(epoll, index, if is_sent { READING } else { WRITING })
+    }
+
+    fn receive_encrypted(
+        &mut self,
+        epoll: &OwnedFd,
+        index: u32,
+        buffer: &mut [u8],
+    ) -> Result<usize, Errno> {
         let connection = &mut self.slab[index as usize];
         let socket = connection.socket.as_ref().expect("an open connection has a socket");
         let tls = connection.tls.as_mut().expect("the caller has looked");
@@ -507,8 +543,12 @@ impl Connections {
             at += plain.len();
         };
         tls.take(&mut self.received[..n], copy).map_err(|_| Errno::PROTO)?;
+        let has_ended = tls.has_ended();
+        if n == self.received.len() {
+            self.look_again(epoll, index)?;
+        }
         match at {
-            0 if !tls.has_ended() => Err(Errno::AGAIN),
+            0 if !has_ended => Err(Errno::AGAIN),
             n => Ok(n),
         }
     }
@@ -520,9 +560,9 @@ impl Connections {
     }
 
     /// Whether an event on an idle connection was nothing but TLS's own business.
-    pub fn is_still_idle(&mut self, index: u32, buffer: &mut [u8]) -> bool {
+    pub fn is_still_idle(&mut self, epoll: &OwnedFd, index: u32, buffer: &mut [u8]) -> bool {
         let is_plain = self.slab[index as usize].tls.is_none();
-        !is_plain && matches!(self.receive(index, buffer), Err(Errno::AGAIN | Errno::INTR))
+        !is_plain && matches!(self.receive(epoll, index, buffer), Err(Errno::AGAIN))
     }
 
     /// Sends the frames that a session has made.
@@ -607,7 +647,13 @@ impl Connections {
 
 #[inline]
 fn receive(socket: &OwnedFd, buffer: &mut [u8]) -> Result<usize, Errno> {
-    rustix::net::recv(socket, buffer, rustix::net::RecvFlags::empty()).map(|(n, _)| n)
+    loop {
+        match rustix::net::recv(socket, &mut *buffer, rustix::net::RecvFlags::empty()) {
+            Ok((n, _)) => return Ok(n),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// Receives behind the beginning of a record that came before; says how much there is in all.

@@ -11,7 +11,8 @@ use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
 
 /// The server sends no more than what can be read now.
-const ENDING: EventFlags = EventFlags::RDHUP.union(EventFlags::HUP).union(EventFlags::ERR);
+pub(super) const ENDING: EventFlags =
+    EventFlags::RDHUP.union(EventFlags::HUP).union(EventFlags::ERR);
 /// Pieces read from one connection before the others get their turn.
 const PIECES_MAX: usize = 16;
 
@@ -73,11 +74,15 @@ impl Worker {
                     self.receive(connection, key, flags.intersects(ENDING));
                 }
             }
-            State::Connecting(key) => self.go_on_connecting(connection, key),
+            State::Connecting(key) => {
+                self.go_on_connecting(connection, key, flags.intersects(ENDING));
+            }
             State::Shared => self.session_event(connection, flags),
             // The server closed it, or said something that nobody asked for.
             State::Idle => {
-                if !self.connections.is_still_idle(connection, &mut self.piece) {
+                let is_ending = flags.intersects(ENDING);
+                let (epoll, piece) = (self.pacer.epoll(), &mut self.piece);
+                if is_ending || !self.connections.is_still_idle(epoll, connection, piece) {
                     self.connections.close(connection);
                 }
             }
@@ -99,9 +104,12 @@ impl Worker {
     #[inline]
     fn receive(&mut self, connection: u32, key: Key, is_ending: bool) {
         for _ in 0..PIECES_MAX {
-            let n = match self.connections.receive(connection, &mut self.piece) {
+            let n = match self.connections.receive(self.pacer.epoll(), connection, &mut self.piece)
+            {
                 Ok(n) => n,
-                Err(Errno::AGAIN | Errno::INTR) => return,
+                // What could be read was no plain text yet, and the end is still to come.
+                Err(Errno::AGAIN) if is_ending => continue,
+                Err(Errno::AGAIN) => return,
                 Err(errno) => return self.lost(connection, key, broken_cause(errno), false),
             };
             let now = self.now();
@@ -115,7 +123,9 @@ impl Worker {
                     return self.answered(connection, key, now, used == n && !is_ending);
                 }
                 Ok(Progress::More)
-                    if n < self.piece.len() && !self.connections.has_more(connection) =>
+                    if n < self.piece.len()
+                        && !is_ending
+                        && !self.connections.has_more(connection) =>
                 {
                     return;
                 }

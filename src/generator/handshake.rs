@@ -23,8 +23,8 @@ impl Worker {
     }
 
     /// Something happened on a connection that is being made for a request.
-    pub(super) fn go_on_connecting(&mut self, connection: u32, key: Key) {
-        match self.connections.go_on_connecting(self.pacer.epoll(), connection) {
+    pub(super) fn go_on_connecting(&mut self, connection: u32, key: Key, is_ending: bool) {
+        match self.connections.go_on_connecting(self.pacer.epoll(), connection, is_ending) {
             Ok(false) => {}
             Ok(true) => {
                 self.send(key, connection, self.now());

@@ -3,6 +3,7 @@
 //! sends once more, all that it carried.
 
 use super::connections::State;
+use super::exchange::ENDING;
 use super::requests::{Key, NONE};
 use super::transport::http2::{Answer, Failure};
 use super::transport::ready::{self, Token};
@@ -84,14 +85,15 @@ impl Worker {
             return self.session_lost(connection, super::exchange::broken_cause(errno));
         }
         if flags.intersects(!EventFlags::OUT) {
-            return self.receive_frames(connection);
+            return self.receive_frames(connection, flags.intersects(ENDING));
         }
         self.run_session(connection);
     }
 
-    fn receive_frames(&mut self, connection: u32) {
+    fn receive_frames(&mut self, connection: u32, is_ending: bool) {
         for _ in 0..PIECES_MAX {
-            let received = self.connections.receive(connection, &mut self.piece);
+            let received =
+                self.connections.receive(self.pacer.epoll(), connection, &mut self.piece);
             let c = self.connections.get(connection);
             let Some(session) = &mut c.session else { return };
             match received {
@@ -101,13 +103,15 @@ impl Worker {
                     return self.session_lost(connection, Cause::ClosedEarly);
                 }
                 Ok(n) => session.feed(&self.piece[..n]),
-                Err(Errno::AGAIN | Errno::INTR) => return,
+                Err(Errno::AGAIN) if is_ending => continue,
+                Err(Errno::AGAIN) => return,
                 Err(errno) => {
                     let cause = super::exchange::broken_cause(errno);
                     return self.session_lost(connection, cause);
                 }
             }
-            let is_last = received.is_ok_and(|n| n < self.piece.len());
+            // Where the end has been told of it must be read now.
+            let is_last = !is_ending && received.is_ok_and(|n| n < self.piece.len());
             let is_full = !self.run_session(connection);
             if is_full || (is_last && !self.connections.has_more(connection)) {
                 return;
