@@ -22,6 +22,7 @@ mod meter;
 mod outcome;
 mod pacer;
 mod pack;
+mod punctual;
 mod requests;
 mod routes;
 mod streams;

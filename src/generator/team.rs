@@ -4,6 +4,7 @@ use super::courier::{self, Whose};
 use super::crew::WorkerPlan;
 use super::gauges::{Gauges, Share};
 use super::load::{self, Load};
+use super::punctual;
 use super::worker::{Assignment, Worker};
 use super::{GeneratorError, directory, system};
 use crate::base::Nanos;
@@ -12,7 +13,6 @@ use rustix::event::EventfdFlags;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit};
-use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
@@ -119,8 +119,7 @@ impl Team {
         let (report, reported) = std::sync::mpsc::channel();
         let (begin, begun) = std::sync::mpsc::channel();
         let thread = spawn(&format!("brunt-load-{id}"), &self.cpus, move || {
-            // For precision only: without it the start lag tells what is missing.
-            let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
+            punctual::be_punctual();
             let worker = Worker::new(assignment)?;
             let _ = report.send(());
             match begun.recv() {
