@@ -262,6 +262,9 @@ pub struct Snapshot {
     pub in_flight_max: u32,
     /// CPU time of the worker since its start.
     pub cpu: Nanos,
+    /// The same of the worker's own process, with all its threads; 0 for a thread of brunt.
+    #[serde(default)]
+    pub process_cpu: Nanos,
     /// Proportional set size of the worker's own process, bytes; 0 for a thread of brunt.
     pub memory: u64,
     /// The worker has ended; nothing follows.
