@@ -352,6 +352,11 @@ fn a_url_is_loaded_without_any_file() {
     assert_eq!(asked("throughput: rate>100000000"), Some(3), "a missed threshold");
     assert_eq!(asked("response_time: p(99.99)<1h"), Some(4), "no data is never a pass");
     assert_eq!(asked("response_time{phase:peak}: p(99)<1s"), Some(2), "no such phase");
+    let stored = ["load", url, "-n", "500", "-c", "2", "--json", "--out", "record", "--threshold"];
+    let then = json(&scene.run(&[&stored[..], &["throughput: rate>100000000"]].concat()));
+    let again = json(&scene.run(&["report", "record", "--json"]));
+    assert_eq!(then["objectives"][0]["verdict"], "fail", "{then}");
+    assert_eq!(again, then, "a record knows what was asked of it");
     cache.kill().unwrap();
     cache.wait().unwrap();
     let refused = scene.run(&["load", url, "-c", "1", "-n", "3", "--json"]);

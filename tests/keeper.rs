@@ -52,6 +52,7 @@ fn plan(servers: &[(&str, f64, &[&str])]) -> Plan {
         is_bundled: true,
         cost_per_request: Nanos::ZERO,
         expected_capacity_per_s: 0.0,
+        thresholds: Vec::new(),
     }
 }
 

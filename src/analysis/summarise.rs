@@ -8,7 +8,7 @@ use super::summary::{
 use super::timeline::Timeline;
 use super::validity::{self, Health, Level};
 use super::{check_data, impacts, server_loads};
-use crate::base::Histogram;
+use crate::base::{Histogram, Nanos};
 use crate::objective::Verdict;
 use crate::plan::{Arrivals, PhasePlan, Plan};
 use crate::record::{Ledger, Record, SeriesRow, Tag};
@@ -236,9 +236,11 @@ fn cpu(
 fn generator(record: &Record) -> GeneratorSummary {
     let rows = || record.nodes.iter().filter(|r| r.node == load::BRUNT);
     let is_sampled = rows().next().is_some();
-    let cpu_ns: u64 = rows().map(|r| r.cpu_ns).sum();
+    let sampled: u64 = rows().map(|r| r.cpu_ns).sum();
+    let told = record.generator.map(|g| g.cpu).filter(|cpu| cpu.0 > 0);
     GeneratorSummary {
-        cpu_s: is_sampled.then_some(cpu_ns as f64 / 1e9),
+        // The samples are of brunt's own process alone.
+        cpu_s: told.or(is_sampled.then_some(Nanos(sampled))).map(Nanos::as_secs_f64),
         rss_max_bytes: rows().map(|r| r.rss_bytes).max(),
         pss_max_bytes: record.generator.map(|g| g.pss_max_bytes),
         workers: record.manifest.workers,

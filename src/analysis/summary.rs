@@ -266,6 +266,7 @@ pub struct DataSummary {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct GeneratorSummary {
+    /// Of brunt's own process and of the worker processes.
     pub cpu_s: Option<f64>,
     pub rss_max_bytes: Option<u64>,
     /// Each process's largest proportional set size, added up, brunt's own included.

@@ -232,6 +232,7 @@ impl Builder {
                 "horizontal" => 364.0,
                 _ => cores / 0.00177,
             },
+            thresholds: Vec::new(),
         }
     }
 

@@ -18,11 +18,12 @@ const HOLD: &str = "120s";
 const TIME_MAX: Nanos = Nanos::from_secs(30 * 24 * 3600);
 
 /// Thresholds, each of which must be one that this plan can have data for.
-pub fn thresholds(asked: &Asked, plan: &Plan) -> Result<Vec<Threshold>> {
-    asked.threshold.iter().map(|text| threshold(text, plan)).collect()
+pub fn thresholds(asked: &Asked, plan: &Plan) -> Result<Vec<String>> {
+    asked.threshold.iter().try_for_each(|text| check_threshold(text, plan))?;
+    Ok(asked.threshold.clone())
 }
 
-fn threshold(text: &str, plan: &Plan) -> Result<Threshold> {
+fn check_threshold(text: &str, plan: &Plan) -> Result<()> {
     let threshold: Threshold = text.parse().map_err(|e| anyhow!("--threshold: {e}"))?;
     let fault_names = || plan.faults.iter().map(|f| f.name.as_str()).collect::<Vec<_>>();
     if threshold.metric == Metric::RecoveryTime && plan.faults.is_empty() {
@@ -31,7 +32,7 @@ fn threshold(text: &str, plan: &Plan) -> Result<Threshold> {
     if threshold.metric == Metric::LostWrites && !plan.is_bundled {
         bail!("--threshold {text}: writes are read back from bundled targets only");
     }
-    let Some((key, name)) = &threshold.label else { return Ok(threshold) };
+    let Some((key, name)) = &threshold.label else { return Ok(()) };
     let known = match key.as_str() {
         "phase" => plan.load.phases.iter().map(|p| p.name.as_str()).collect(),
         "request" => plan.load.requests.iter().map(|r| r.name.as_str()).collect(),
@@ -40,7 +41,7 @@ fn threshold(text: &str, plan: &Plan) -> Result<Threshold> {
     if !known.contains(&name.as_str()) {
         bail!("--threshold {text}: there is no {key} `{name}`, only {}", known.join(", "));
     }
-    Ok(threshold)
+    Ok(())
 }
 
 /// A new folder in `reports/`, named by time, subject and profile; or the one that was asked for.

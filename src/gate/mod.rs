@@ -6,7 +6,8 @@ pub use crate::objective::Verdict;
 pub use threshold::evaluate;
 
 use crate::analysis::{About, Comparison, Level, Summary};
-use crate::objective::{Met, Threshold};
+use crate::objective::{Met, Threshold, ThresholdError};
+use crate::plan::Plan;
 
 /// Exit codes; documented, and never reused for something else.
 pub mod exit_code {
@@ -31,6 +32,16 @@ pub mod exit_code {
 pub fn judge_by(s: &mut Summary, thresholds: &[Threshold]) -> Verdict {
     s.objectives = thresholds.iter().map(|t| evaluate(t, s)).collect();
     judge(s)
+}
+
+/// Judges a run by what its plan asks for.
+///
+/// # Errors
+/// When a threshold cannot be read: another brunt's, or a manifest that was changed.
+pub fn judge_as_planned(s: &mut Summary, plan: &Plan) -> Result<Verdict, ThresholdError> {
+    let thresholds: Vec<Threshold> =
+        plan.thresholds.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
+    Ok(judge_by(s, &thresholds))
 }
 
 /// Judges a run by its validity and its objectives, and writes the verdict into the summary.
@@ -117,6 +128,32 @@ mod tests {
         assert_eq!(judged(sound().start_lag_ms(40.0), &[Met::Fail]), (Verdict::Invalid, 4));
         assert_eq!(judged(sound().all_refused(), &[]), (Verdict::Invalid, 4));
         assert_eq!(judged(sound().cost_ms(1.5), &[]), (Verdict::Pass, 0));
+    }
+
+    #[test]
+    fn a_record_is_judged_by_the_thresholds_in_its_plan() {
+        let mut record = Builder::new("vertical").build();
+        let asked = ["response_time: p(99)<1ns", "errors: rate<0.5"];
+        record.manifest.plan.thresholds = asked.map(String::from).to_vec();
+        let text = serde_json::to_string(&record.manifest.plan).unwrap();
+        let stored: Plan = serde_json::from_str(&text).unwrap();
+        let mut s = summarise(&record);
+        assert_eq!(judge_as_planned(&mut s, &stored).unwrap(), Verdict::Fail);
+        assert_eq!(s.objectives.iter().map(|o| &o.expression).collect::<Vec<_>>(), asked);
+        record.manifest.plan.thresholds = vec!["moods: good".into()];
+        let error = judge_as_planned(&mut s, &record.manifest.plan).unwrap_err().to_string();
+        assert!(error.contains("moods"), "{error}");
+    }
+
+    #[test]
+    fn a_plan_of_before_asks_for_nothing() {
+        let record = Builder::new("vertical").build();
+        let mut old = serde_json::to_value(&record.manifest.plan).unwrap();
+        old.as_object_mut().unwrap().remove("thresholds").unwrap();
+        let plan: Plan = serde_json::from_value(old).unwrap();
+        let mut s = summarise(&record);
+        assert_eq!(judge_as_planned(&mut s, &plan).unwrap(), Verdict::Pass);
+        assert!(s.objectives.is_empty());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::meter::{Meter, proportional_set_size};
 use super::tally::Tally;
-use crate::base::Nanos;
+use crate::base::{Nanos, clock};
 use crate::record::Snapshot;
 use std::sync::mpsc::{Receiver, Sender};
 
@@ -31,6 +31,9 @@ pub(super) fn carry(parcels: &Receiver<Parcel>, sink: &Sender<Snapshot>, whose: 
     while let Ok(parcel) = parcels.recv() {
         let Parcel { mut tally, mut snapshot, back } = parcel;
         tally.pour(&mut snapshot);
+        if let Whose::Worker = whose {
+            snapshot.process_cpu = clock::process_cpu();
+        }
         match whose {
             Whose::Own(meter) if snapshot.is_last => meter.look(),
             Whose::Worker if snapshot.is_last || snapshot.at >= look_at => {

@@ -43,6 +43,22 @@ impl Limits {
     }
 }
 
+impl Limits {
+    /// Connections that one process may open beside what it has open.
+    pub fn most_in_one_process(self) -> u64 {
+        room(self).saturating_sub(self.descriptors_used)
+    }
+
+    /// Connections of a closed loop to one other address, over as many worker processes as there
+    /// may be. From one local address, or, where the other one is on loopback, from any.
+    pub fn most_connections(self, is_loopback: bool) -> u64 {
+        match is_loopback {
+            true => PROCESSES_MAX * room(self).min(per_source(self)),
+            false => room(self).saturating_mul(PROCESSES_MAX).min(self.ports),
+        }
+    }
+}
+
 fn ports(path: &str) -> Option<u64> {
     let text = std::fs::read_to_string(path).ok()?;
     let mut ends = text.split_whitespace().map(|n| n.parse::<u64>());
@@ -126,7 +142,7 @@ impl Crew {
         }
         let needed = u64::from(load.connections_max);
         let to = Destination::of(load, limits);
-        let (room, per_source) = (room(limits), PER_SOURCE.min(limits.ports / 2).max(1));
+        let (room, per_source) = (room(limits), per_source(limits));
         let is_processes = needed + limits.descriptors_used > room;
         let each = if to.is_loopback { room.min(per_source) } else { room };
         let n_workers = match is_processes {
@@ -248,6 +264,11 @@ fn room(limits: Limits) -> u64 {
     limits.descriptors.saturating_sub(DESCRIPTORS_SPARE)
 }
 
+/// Connections from one local address to one other that are made without a long search.
+fn per_source(limits: Limits) -> u64 {
+    PER_SOURCE.min(limits.ports / 2).max(1)
+}
+
 fn processes(needed: u64, each: u64, slots: u32, limits: Limits) -> Result<u32, CrewError> {
     let n = needed.div_ceil(each.max(1));
     let most = u64::from(slots).min(PROCESSES_MAX);
@@ -345,6 +366,20 @@ mod tests {
         let refused = Crew::of(&open, 1, HERE).unwrap_err();
         assert!(matches!(refused, CrewError::Descriptors { most: 16, .. }), "{refused}");
         assert_eq!(Crew::of(&closed(0, "127.0.0.1:80"), 1, HERE), Err(CrewError::Nothing));
+    }
+
+    #[test]
+    fn what_the_limits_allow_is_what_a_crew_can_open() {
+        for limits in [HERE, Limits { descriptors: 1024, ..HERE }] {
+            for (to, is_loopback) in [("127.0.0.1:80", true), ("192.0.2.1:80", false)] {
+                let most = limits.most_connections(is_loopback) as u32;
+                assert!(Crew::of(&closed(most, to), 1, limits).is_ok(), "{most} to {to}");
+                assert!(Crew::of(&closed(most + 1, to), 1, limits).is_err(), "{most} to {to}");
+            }
+            let alone = limits.most_in_one_process() as u32;
+            let is_many = |n| Crew::of(&closed(n, "127.0.0.1:80"), 1, limits).unwrap().is_processes;
+            assert!(!is_many(alone) && is_many(alone + 1), "{alone}");
+        }
     }
 
     #[test]

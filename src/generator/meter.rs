@@ -1,8 +1,10 @@
 //! What the generator itself has used: read while it runs, complete once it has been joined.
 
 use super::gauges::Gauges;
+use crate::base::{Nanos, clock};
 use crate::record::GeneratorUsage;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// Outlives the generator that it belongs to.
@@ -12,6 +14,10 @@ pub struct Meter {
     /// By worker process, and [`OWN`].
     memory: Arc<Mutex<BTreeMap<u32, u64>>>,
     processes: u32,
+    /// CPU that this process had used before.
+    cpu_before: Nanos,
+    /// Nanoseconds of CPU of the worker processes that have ended.
+    cpu_ended: Arc<AtomicU64>,
 }
 
 /// brunt's own process among the workers'.
@@ -19,7 +25,18 @@ const OWN: u32 = u32::MAX;
 
 impl Meter {
     pub(super) fn new(gauges: Arc<Gauges>, processes: u32) -> Meter {
-        Meter { gauges, memory: Arc::default(), processes }
+        Meter {
+            gauges,
+            memory: Arc::default(),
+            processes,
+            cpu_before: clock::process_cpu(),
+            cpu_ended: Arc::default(),
+        }
+    }
+
+    /// A worker process has ended, and had used so much CPU in its life.
+    pub(super) fn ended(&self, cpu: Nanos) {
+        self.cpu_ended.fetch_add(cpu.0, Ordering::Relaxed);
     }
 
     /// A worker process has said how large it is.
@@ -41,6 +58,8 @@ impl Meter {
             connections_max: self.gauges.connections_max(),
             pss_max_bytes: memory.values().sum(),
             processes: self.processes,
+            cpu: clock::process_cpu().saturating_sub(self.cpu_before)
+                + Nanos(self.cpu_ended.load(Ordering::Relaxed)),
         }
     }
 }
@@ -64,7 +83,11 @@ mod tests {
         for (worker, bytes) in [(0, 10), (1, 30), (0, 20), (1, 5)] {
             meter.heard(worker, bytes);
         }
+        meter.ended(Nanos::from_secs(40));
+        meter.ended(Nanos::from_secs(2));
         assert_eq!(meter.usage().pss_max_bytes, 50);
+        let cpu = meter.usage().cpu.as_secs_f64();
+        assert!((42.0..100.0).contains(&cpu), "the workers' 42 s and a little of this test: {cpu}");
         meter.look();
         assert!(meter.usage().pss_max_bytes > 100_000, "this test has more than 100 kB");
     }

@@ -19,7 +19,10 @@ impl Worker {
         let Some(request) = self.requests.get(key) else { return };
         let template = &self.load.templates[request.place.request as usize];
         match template.checks.failure(head.status, body) {
-            None => self.end_request(key, Outcome::Ok, None, Some(head), now),
+            None => {
+                self.tally.ok_status(head.status);
+                self.end_request(key, Outcome::Ok, None, Some(head), now);
+            }
             cause => self.end_request(key, Outcome::HttpError, cause, Some(head), now),
         }
     }

@@ -8,10 +8,13 @@ use super::exact::Exact;
 use super::frames::{FromWorker, Inbox, ToWorker, encode};
 use super::meter::Meter;
 use crate::base::{Nanos, clock};
+use crate::host;
 use crate::plan::LoadPlan;
 use crate::record::Snapshot;
 use nix::sys::signal::{SigHandler, Signal, signal};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::retry_on_intr;
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -78,6 +81,7 @@ struct Member {
     inbox: Inbox,
     is_open: bool,
     has_ended: bool,
+    is_reaped: bool,
 }
 
 impl Pack {
@@ -106,7 +110,9 @@ impl Pack {
                     gather(members, &voices, &meter, &sink)
                 }
                 Err(error) => {
-                    members.into_iter().for_each(Member::end);
+                    members.into_iter().for_each(|member| {
+                        let _ = member.end();
+                    });
                     let _ = report.send(Err(error));
                     Ok(())
                 }
@@ -181,7 +187,15 @@ impl Member {
         unsafe { command.pre_exec(move || tie_to(parent)) };
         let child = command.spawn()?;
         socket.set_write_timeout(Some(READY_WITHIN))?;
-        Ok(Member { id, child, socket, inbox: Inbox::default(), is_open: true, has_ended: false })
+        Ok(Member {
+            id,
+            child,
+            socket,
+            inbox: Inbox::default(),
+            is_open: true,
+            has_ended: false,
+            is_reaped: false,
+        })
     }
 
     fn hand_over(&mut self, plan: &WorkerPlan) -> io::Result<()> {
@@ -238,7 +252,10 @@ impl Member {
     fn fate(&mut self, otherwise: &str) -> String {
         for _ in 0..50 {
             match self.child.try_wait() {
-                Ok(Some(status)) => return said_of(status),
+                Ok(Some(status)) => {
+                    self.is_reaped = true;
+                    return said_of(status);
+                }
                 Ok(None) => std::thread::sleep(Duration::from_millis(2)),
                 Err(_) => break,
             }
@@ -247,12 +264,20 @@ impl Member {
         otherwise.to_string()
     }
 
-    /// Kills what still runs, and leaves no zombie.
-    fn end(mut self) {
-        if !matches!(self.child.try_wait(), Ok(Some(_))) {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
+    /// Kills what still runs, and leaves no zombie. The CPU that it used in its life, its end
+    /// included; zero where it was waited for before.
+    fn end(mut self) -> Nanos {
+        if self.is_reaped {
+            return Nanos::ZERO;
         }
+        let _ = self.child.kill();
+        // Looked at while it is a zombie: it uses no more, and its number is still its own.
+        let pid = Pid::from_child(&self.child);
+        let until_it_ends = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        let _ = retry_on_intr(|| waitid(WaitId::Pid(pid), until_it_ends));
+        let cpu = host::budget::process_cpu(pid.as_raw_nonzero().get());
+        let _ = self.child.wait();
+        cpu.unwrap_or_default()
     }
 }
 
@@ -300,7 +325,7 @@ fn gather(
         }
     }
     meter.look();
-    members.into_iter().for_each(Member::end);
+    members.into_iter().for_each(|member| meter.ended(member.end()));
     result
 }
 

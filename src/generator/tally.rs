@@ -8,6 +8,9 @@ use crate::record::{Cause, Cell, Ledger, Operation, Outcome, Snapshot, Tag};
 /// Operations kept per worker between two snapshots; more are counted as lost.
 const OPERATIONS_MAX: usize = 65_536;
 
+/// The usual statuses of ok answers have a counter each: 200 to 399.
+const USUAL: std::ops::Range<u16> = 200..400;
+
 /// Where a request's counters belong: its intended second, its phase, its kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
@@ -34,6 +37,8 @@ pub(super) struct Tally {
     histograms: Vec<(Tag, Histogram)>,
     spare: Vec<Histogram>,
     causes: Vec<(Outcome, Cause, u64)>,
+    /// Ok answers by status, from the first of [`USUAL`].
+    ok_statuses: [u64; USUAL.end as usize - USUAL.start as usize],
     operations: Vec<Operation>,
     operations_lost: u64,
 }
@@ -48,6 +53,7 @@ impl Tally {
             histograms: Vec::new(),
             spare: (0..4 + 2 * n_requests).map(|_| Histogram::new()).collect(),
             causes: Vec::new(),
+            ok_statuses: [0; USUAL.end as usize - USUAL.start as usize],
             operations: Vec::new(),
             operations_lost: 0,
         }
@@ -82,6 +88,15 @@ impl Tally {
         self.cell(place).ledger.count(outcome);
         if let Some(cause) = cause {
             self.caused(outcome, cause, 1);
+        }
+    }
+
+    /// An answer that was ok had this status.
+    #[inline]
+    pub fn ok_status(&mut self, status: u16) {
+        match self.ok_statuses.get_mut(usize::from(status.wrapping_sub(USUAL.start))) {
+            Some(count) => *count += 1,
+            None => self.caused(Outcome::Ok, Cause::Status(status), 1),
         }
     }
 
@@ -144,6 +159,10 @@ impl Tally {
         snapshot.cells = self.cells.drain(..).filter(has_counts).collect();
         snapshot.histograms = self.histograms.drain(..).collect();
         snapshot.causes = self.causes.drain(..).collect();
+        for (status, count) in USUAL.zip(&mut self.ok_statuses).filter(|(_, count)| **count > 0) {
+            let count = std::mem::take(count);
+            snapshot.causes.push((Outcome::Ok, Cause::Status(status), count));
+        }
         snapshot.operations = self.operations.drain(..).collect();
         snapshot.operations_lost = std::mem::take(&mut self.operations_lost);
         self.positions.fill(0);
@@ -181,5 +200,20 @@ mod tests {
         assert!(second.cells.is_empty() && second.causes.is_empty());
         assert_eq!(second.histograms.len(), 1);
         assert_eq!(second.histograms[0].1.count(), 1);
+    }
+
+    #[test]
+    fn ok_answers_are_counted_by_status_once() {
+        let mut tally = Tally::new(1, 1);
+        for status in [302, 200, 404, 199, 200, 399] {
+            tally.ok_status(status);
+        }
+        let mut snapshot = Snapshot::default();
+        tally.pour(&mut snapshot);
+        snapshot.causes.sort();
+        let ok = |status, n| (Outcome::Ok, Cause::Status(status), n);
+        assert_eq!(snapshot.causes, [ok(199, 1), ok(200, 2), ok(302, 1), ok(399, 1), ok(404, 1)]);
+        tally.pour(&mut snapshot);
+        assert!(snapshot.causes.is_empty());
     }
 }

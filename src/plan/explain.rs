@@ -1,5 +1,7 @@
 //! A plan in words and totals, for `brunt explain` and for whoever wants to know before it fires.
 
+mod means;
+
 use super::{Arrivals, LoadPlan, PhasePlan, Plan, RoutePlan};
 use crate::base::Nanos;
 use crate::workload::Shape;
@@ -52,6 +54,9 @@ fn load(w: &mut String, plan: &Plan) {
     };
     let _ =
         writeln!(w, "\n{kind}; in time within {}, given up after {}", load.in_time, load.timeout);
+    for line in means::transport(load) {
+        let _ = writeln!(w, "{line}");
+    }
     for phase in &load.phases {
         let rate = match load.arrivals {
             Arrivals::Closed { .. } => "as fast as the answers come".into(),
@@ -82,6 +87,12 @@ fn load(w: &mut String, plan: &Plan) {
             "  {share:>4.0} %  {:<8} {} {}{route}",
             request.name, request.method, request.path
         );
+        for line in means::checks(request) {
+            let _ = writeln!(w, "          {line}");
+        }
+    }
+    for feeder in &load.feeders {
+        let _ = writeln!(w, "{}", means::feeder(feeder));
     }
 }
 

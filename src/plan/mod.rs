@@ -42,6 +42,9 @@ pub struct Plan {
     pub cost_per_request: Nanos,
     /// What the target's CPU should carry, by arithmetic, in requests per second; zero when unknown.
     pub expected_capacity_per_s: f64,
+    /// What must hold, as it was typed; each can be parsed.
+    #[serde(default)]
+    pub thresholds: Vec<String>,
 }
 
 /// What the plan takes from the machine; resolved once per command.

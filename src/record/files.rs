@@ -83,7 +83,7 @@ pub struct NodeRow {
     /// CPU used by the node's process in this second.
     pub cpu_ns: u64,
     /// CPU used, and time throttled, by the whole server in this second; the same on every node of
-    /// a server.
+    /// a server. Of a generator's worker: by its own process, 0 when it is a thread of brunt.
     pub server_cpu_ns: u64,
     pub server_throttled_ns: u64,
     pub rss_bytes: u64,
@@ -111,6 +111,10 @@ pub struct GeneratorUsage {
     pub pss_max_bytes: u64,
     /// Processes that generated load; 1 when brunt's own threads did.
     pub processes: u32,
+    /// CPU of brunt's own process from preparing the load until it had ended, and of each worker
+    /// process in its whole life. Zero in a record of a brunt that did not tell.
+    #[serde(default)]
+    pub cpu: Nanos,
 }
 
 /// A whole record, read into memory (it is bounded: invariant 12).

@@ -39,11 +39,11 @@ impl Outcome {
     }
 }
 
-/// Why an outcome was not ok.
+/// Why an outcome was not ok; of one that was, its status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
-    /// The HTTP status that was not 200–399.
+    /// The HTTP status: one that was not 200–399, or that of an ok answer.
     Status(u16),
     /// A check on the answer did not hold.
     CheckFailed,
@@ -99,7 +99,7 @@ impl fmt::Display for Cause {
                 "no file descriptor left: use fewer connections or raise the limit (ulimit -n)",
             ),
             Cause::TlsFailed => f.write_str("TLS failed"),
-            Cause::CertificateRefused => f.write_str("certificate refused (--insecure takes any)"),
+            Cause::CertificateRefused => f.write_str("certificate refused (-k takes any)"),
             Cause::NoHttp2 => f.write_str("the server does not speak HTTP/2"),
             Cause::StreamReset => f.write_str("stream reset by the server"),
             Cause::GoAway => f.write_str("connection ended by the server (GOAWAY)"),
@@ -262,6 +262,9 @@ pub struct Snapshot {
     pub in_flight_max: u32,
     /// CPU time of the worker since its start.
     pub cpu: Nanos,
+    /// The same of the worker's own process, with all its threads; 0 for a thread of brunt.
+    #[serde(default)]
+    pub process_cpu: Nanos,
     /// Proportional set size of the worker's own process, bytes; 0 for a thread of brunt.
     pub memory: u64,
     /// The worker has ended; nothing follows.

@@ -35,6 +35,7 @@ pub(crate) fn manifest_of(load: LoadPlan, workers: u32) -> Manifest {
             is_bundled: false,
             cost_per_request: Nanos::ZERO,
             expected_capacity_per_s: 0.0,
+            thresholds: Vec::new(),
         },
         started_wall_ns: 1_700_000_000_000_000_000,
         started_monotonic_ns: 5,

@@ -151,11 +151,16 @@ impl Tally {
         }
     }
 
+    /// Statuses of ok answers, then reasons of the others, so many of each.
     fn most_frequent(&self) -> Vec<(Outcome, Cause, u64)> {
         let mut all: Vec<_> = self.causes.iter().map(|((o, c), n)| (*o, *c, *n)).collect();
         all.sort_by_key(|(outcome, cause, n)| (std::cmp::Reverse(*n), *outcome, *cause));
-        all.truncate(CAUSES);
-        all
+        let (mut named, mut others): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|(outcome, ..)| *outcome == Outcome::Ok);
+        named.truncate(CAUSES);
+        others.truncate(CAUSES);
+        named.extend(others);
+        named
     }
 }
 
@@ -213,7 +218,12 @@ mod tests {
         assert!(so_far.max.unwrap() < Nanos::from_millis(21), "{so_far:?}");
         assert_eq!(bars.iter().map(|b| b.count).sum::<u64>(), 300);
         assert_eq!(tally.ledger.planned, 8 * 51);
-        assert_eq!(tally.most_frequent(), [(Outcome::HttpError, Cause::Status(503), 8)]);
+        let refused = (Outcome::HttpError, Cause::Status(503), 8);
+        assert_eq!(tally.most_frequent(), [refused]);
+        let ok: Vec<_> = (200..300).map(|s| (Outcome::Ok, Cause::Status(s), 1_000)).collect();
+        tally.snapshot(&Snapshot { causes: ok, ..Snapshot::default() });
+        assert_eq!(tally.most_frequent().len(), CAUSES + 1);
+        assert_eq!(tally.most_frequent().last(), Some(&refused));
     }
 
     #[test]

@@ -142,8 +142,7 @@ fn measure(record: &Record, s: &Summary, measured: &[Range<u32>]) -> Health {
     Health {
         start_lag_p99_ns: q(&Tag::StartLag, 0.99),
         hiccup_p999_ns: q(&Tag::Hiccup, 0.999),
-        generator_core_share: mean(measured_rows(record, measured, BRUNT).map(|r| r.server_cpu_ns))
-            .map(|ns| ns / 1e9 / brunt_cores),
+        generator_core_share: generator_ns(record, measured).map(|ns| ns / 1e9 / brunt_cores),
         busiest_worker_share: busiest_worker(record, measured),
         is_lower_bound: false,
         steal_share: (!steal.is_empty()).then(|| steal.iter().sum::<f64>() / steal.len() as f64),
@@ -175,6 +174,17 @@ fn measured_rows<'a>(
 fn mean(values: impl Iterator<Item = u64>) -> Option<f64> {
     let all: Vec<u64> = values.collect();
     (!all.is_empty()).then(|| all.iter().sum::<u64>() as f64 / all.len() as f64)
+}
+
+/// CPU of a mean second: all that ran on brunt's cores, or, should it be more because a system did
+/// not keep them there, that of brunt's own process and the worker processes.
+fn generator_ns(record: &Record, measured: &[Range<u32>]) -> Option<f64> {
+    let own = || measured_rows(record, measured, BRUNT);
+    let workers: u64 = measured_rows(record, measured, WORKER).map(|r| r.server_cpu_ns).sum();
+    let of_workers = workers as f64 / own().count().max(1) as f64;
+    let of_cores = mean(own().map(|r| r.server_cpu_ns))?;
+    let of_processes = mean(own().map(|r| r.cpu_ns))? + of_workers;
+    Some(of_cores.max(of_processes))
 }
 
 /// A worker is a thread, and cannot use more than one core.

@@ -2,8 +2,11 @@
 //! cores, CPU shares and the stall they cause, calibration, file limits, other brunts.
 
 use super::output::say_line;
+use crate::analysis::comparison::count_text;
 use crate::base::Nanos;
 use crate::cli::exit;
+use crate::cli::load::CONNECTIONS_LIMIT;
+use crate::generator::Limits;
 use crate::{host, study, target};
 use anyhow::Result;
 use nix::sys::resource::{Resource, getrlimit};
@@ -29,12 +32,68 @@ pub fn run() -> Result<u8> {
         "calibration   {:.0} iterations per CPU millisecond",
         facts.iterations_per_ms
     ))?;
-    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    say_line(&format!(
-        "open files    {soft} (hard limit {hard}): about that many connections per process"
-    ))?;
+    let (soft, _) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    for line in connections(Limits::here(), soft) {
+        say_line(&line)?;
+    }
     for doubt in &setup.doubts {
         say_line(&format!("doubt         {doubt}"))?;
     }
     Ok(exit::PASS)
+}
+
+/// How many connections `brunt load` can hold open at once, and what bounds them.
+fn connections(limits: Limits, soft: u64) -> Vec<String> {
+    let count = |n: u64| match n {
+        // RLIM_INFINITY, of which nobody wants all digits.
+        n if n > i64::MAX as u64 => "unlimited".to_string(),
+        n => count_text(n),
+    };
+    let most =
+        |is_loopback| count(limits.most_connections(is_loopback).min(u64::from(CONNECTIONS_LIMIT)));
+    vec![
+        format!(
+            "open files    {} per process (ulimit -Sn), which brunt raises up to {} (ulimit -Hn)",
+            count(soft),
+            count(limits.descriptors)
+        ),
+        format!(
+            "local ports   {} for each local address (net.ipv4.ip_local_port_range)",
+            count(limits.ports)
+        ),
+        format!(
+            "brunt load    at most {} connections at once to a server on 127.0.0.0/8",
+            most(true)
+        ),
+        format!(
+            "              and {} to another address from one of yours (--source gives more);",
+            most(false)
+        ),
+        format!(
+            "              up to {} in brunt's own process, more in worker processes",
+            count(limits.most_in_one_process().min(u64::from(CONNECTIONS_LIMIT)))
+        ),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_many_connections_there_can_be_is_said_in_words() {
+        let limits = Limits { descriptors: 20_000, descriptors_used: 20, ports: 28_232 };
+        let said = connections(limits, 1024).join("\n");
+        for part in [
+            "1,024 per process (ulimit -Sn), which brunt raises up to 20,000",
+            "28,232 for each local address",
+            "at most 1,000,000 connections at once to a server on 127.0.0.0/8",
+            "and 28,232 to another address",
+            "up to 19,724 in brunt's own process",
+        ] {
+            assert!(said.contains(part), "{said}\nwithout {part}");
+        }
+        let endless = Limits { descriptors: u64::MAX, ..limits };
+        assert!(connections(endless, 1024)[0].contains("up to unlimited"));
+    }
 }

@@ -10,8 +10,8 @@ use std::path::Path;
 
 pub fn run(args: &LoadArgs) -> Result<u8> {
     let setup = study::prepare(&[], None)?;
-    let plan = load_plan(args, &setup.facts)?;
-    let thresholds = options::thresholds(&args.asked, &plan)?;
+    let mut plan = load_plan(args, &setup.facts)?;
+    plan.thresholds = options::thresholds(&args.asked, &plan)?;
     // A record is written in any case; without --out it lives in a temporary folder.
     let folder = match &args.run.out {
         Some(_) => options::record_folder(args.run.out.as_ref(), "", "")?,
@@ -28,7 +28,7 @@ pub fn run(args: &LoadArgs) -> Result<u8> {
         let _ = std::fs::remove_dir_all(&folder);
     }
     let mut ran = ran?;
-    gate::judge_by(&mut ran.summary, &thresholds);
+    gate::judge_as_planned(&mut ran.summary, &plan)?;
     let page = match args.run.out {
         Some(_) => Some(output::write_run(&ran.folder, &ran.record, &ran.summary)?),
         None => None,

@@ -13,8 +13,8 @@ pub fn run(args: &RunArgs) -> Result<u8> {
     let profile = profile::load(&common.profile)?;
     let target = target::load(&args.target)?;
     let setup = study::prepare(&[&target], Some(&profile))?;
-    let plan = plan::compile(&target, &profile, common.seed, &setup.facts)?;
-    let thresholds = options::thresholds(&args.asked, &plan)?;
+    let mut plan = plan::compile(&target, &profile, common.seed, &setup.facts)?;
+    plan.thresholds = options::thresholds(&args.asked, &plan)?;
     let subject = study::folder_name(&plan.target);
     let folder = options::record_folder(common.out.as_ref(), &subject, &profile.name)?;
     let options = RunOptions { workers: common.threads, signal: signals::install() };
@@ -22,7 +22,7 @@ pub fn run(args: &RunArgs) -> Result<u8> {
         let mut watcher = super::watcher(common.quiet, false);
         study::run_once(&plan, &setup, &options, &folder, watcher.as_mut())?
     };
-    gate::judge_by(&mut ran.summary, &thresholds);
+    gate::judge_as_planned(&mut ran.summary, &plan)?;
     let page = output::write_run(&ran.folder, &ran.record, &ran.summary)?;
     match common.json {
         true => output::say_line(&report::run_json(&ran.summary))?,

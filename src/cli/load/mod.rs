@@ -19,7 +19,8 @@ use crate::target::{LoadUrl, Target};
 use anyhow::{Result, anyhow, bail};
 use std::net::SocketAddr;
 
-const CONNECTIONS_LIMIT: u32 = 1_000_000;
+/// `--connections` at most.
+pub const CONNECTIONS_LIMIT: u32 = 1_000_000;
 
 pub fn load_plan(args: &LoadArgs, facts: &HostFacts) -> Result<Plan> {
     check_output(args)?;
@@ -40,6 +41,7 @@ pub fn load_plan(args: &LoadArgs, facts: &HostFacts) -> Result<Plan> {
         is_bundled: false,
         cost_per_request: Nanos::ZERO,
         expected_capacity_per_s: 0.0,
+        thresholds: Vec::new(),
     })
 }
 

@@ -11,10 +11,15 @@ pub(super) fn request(
     expect: &ExpectArgs,
     url: &LoadUrl,
 ) -> Result<RequestPlan> {
+    let (body, body_base64) = match args.data.as_deref() {
+        Some(data) => body(data)?,
+        None => (None, None),
+    };
     Ok(RequestPlan {
         method: method(args)?,
         headers: headers(args)?,
-        body: args.data.as_deref().map(body).transpose()?,
+        body,
+        body_base64,
         expects: expects(expect)?,
         ..RequestPlan::get("load", &url.authority, &url.path)
     })
@@ -73,12 +78,17 @@ fn basic(text: &str) -> Result<String> {
     Ok(format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(text)))
 }
 
-fn body(text: &str) -> Result<String> {
-    match text.strip_prefix('@') {
-        Some(path) => std::fs::read_to_string(path)
-            .with_context(|| format!("--data: cannot read {path} as text")),
-        None => Ok(text.to_string()),
-    }
+/// As text, in which placeholders are filled in, or, where it is none, as bytes in base64.
+fn body(text: &str) -> Result<(Option<String>, Option<String>)> {
+    let Some(path) = text.strip_prefix('@') else { return Ok((Some(text.to_string()), None)) };
+    let bytes = std::fs::read(path).with_context(|| format!("--data: cannot read {path}"))?;
+    Ok(match String::from_utf8(bytes) {
+        Ok(text) => (Some(text), None),
+        Err(binary) => {
+            let encoded = base64::engine::general_purpose::STANDARD.encode(binary.as_bytes());
+            (None, Some(encoded))
+        }
+    })
 }
 
 fn expects(args: &ExpectArgs) -> Result<Vec<Expect>> {
@@ -157,6 +167,21 @@ mod tests {
             let error = statuses(text).unwrap_err().to_string();
             assert!(error.starts_with("--expect-status"), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn a_body_from_a_file_is_text_or_bytes_as_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let of = |bytes: &[u8]| {
+            let path = folder.path().join("body");
+            std::fs::write(&path, bytes).unwrap();
+            body(&format!("@{}", path.display())).unwrap()
+        };
+        assert_eq!(of("{\"ä\":1}".as_bytes()), (Some("{\"ä\":1}".into()), None));
+        assert_eq!(of(&[0xff, 0x00, b'\n', 0xfe]), (None, Some("/wAK/g==".into())));
+        assert_eq!(body("a=1").unwrap(), (Some("a=1".into()), None));
+        let gone = format!("@{}", folder.path().join("gone").display());
+        assert!(body(&gone).unwrap_err().to_string().contains("--data: cannot read"));
     }
 
     #[test]

@@ -121,6 +121,9 @@ fn a_profile_with_everything_becomes_a_plan() {
         "100/s to 500/s in 5 level steps",
         "a wave from 100/s to 300/s and back, every 30s",
         "jumps to 1000/s and falls back towards 50/s, by 63 % in 20s",
+        "each closed after 100 requests",
+        "its status must be 200 or 201",
+        "values of users (name, mail) from 2 rows",
     ] {
         assert!(words.contains(part), "{words}");
     }

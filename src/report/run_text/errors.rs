@@ -42,11 +42,11 @@ fn push_statuses(out: &mut String, causes: &[(Outcome, Cause, u64)]) {
         return;
     }
     ok.sort_by_key(|(code, n)| (std::cmp::Reverse(*n), *code));
-    let named = ok.iter().take(STATUSES).map(|(code, n)| format!("{code}: {}", count_text(*n)));
+    let named = ok.iter().take(STATUSES).map(|(code, n)| format!("{code} × {}", count_text(*n)));
     let mut parts: Vec<String> = named.collect();
     let rest: u64 = ok.iter().skip(STATUSES).map(|(_, n)| n).sum();
     if rest > 0 {
-        parts.push(format!("others: {}", count_text(rest)));
+        parts.push(format!("others × {}", count_text(rest)));
     }
     push(out, &format!("status     {}", parts.join(", ")));
 }
@@ -64,20 +64,29 @@ fn remedy(cause: Cause) -> &'static str {
         Cause::Status(503) => "it refuses work, by overload or a limit; look at its log",
         Cause::Status(500..=599) => "it failed; look at its log",
         Cause::Status(_) => "not among the statuses that are ok; see --expect-status",
-        Cause::CheckFailed => "the answer is not what --expect-… or the profile asks for",
+        Cause::CheckFailed => "see --expect-status, --expect-body, --expect-json or the profile",
         Cause::ConnectRefused => "nobody listens there, or no longer; is it running, on that port?",
-        Cause::ConnectFailed => {
-            "no way there, or no local port or descriptor left; see brunt doctor and --source"
-        }
+        Cause::ConnectFailed => "no way there; look at the address and the routes (ip route get)",
+        Cause::ConnectTimeout => "it does not accept in time; see --connect-timeout, its backlog",
+        // These two say what to do themselves, beside the numbers of `brunt doctor`.
+        Cause::OutOfPorts => "--source gives more; see brunt doctor",
+        Cause::OutOfDescriptors => "-c asks for fewer; see brunt doctor",
+        Cause::NoSuchSource => "give --source an address that `ip address` lists",
+        Cause::TlsFailed => "is it TLS at all, of version 1.2 or 1.3? look with curl -v",
+        Cause::CertificateRefused => "trust its authority with --cacert FILE",
+        Cause::NoHttp2 => "leave out --http2, or enable it there",
         Cause::Reset => "the server dropped connections; look at its log and its limits",
+        Cause::StreamReset => "it refused or gave up single requests; look at its log, --streams",
+        Cause::GoAway => "it limits requests per connection or restarts; look at its log",
         Cause::ClosedEarly => "the server closed; look at its log and its time-outs",
+        Cause::BadRequest => "a header or the path is not HTTP/2's; look at -H and the URL",
         Cause::BadResponse => "is it https, or HTTP/2 only (--http2)? look with curl -v",
         Cause::TimeoutConnecting => "it does not accept; its backlog is full, or a firewall drops",
         Cause::TimeoutWaiting => "all connections were busy; raise -c, or the target is overloaded",
         Cause::TimeoutResponse => "slower than the time-out; the target is overloaded or hangs",
         Cause::QueueFull => "more waited than brunt holds; the target is far overloaded",
-        // `Stopped` says it all.
-        _ => "",
+        // It says it all.
+        Cause::Stopped => "",
     }
 }
 
@@ -115,13 +124,13 @@ mod tests {
     #[test]
     fn statuses_of_ok_answers_are_no_errors() {
         let ok = [(Outcome::Ok, Cause::Status(204), 3), (Outcome::Ok, Cause::Status(200), 1_200)];
-        assert_eq!(text(&ok), "status     200: 1,200, 204: 3\n");
+        assert_eq!(text(&ok), "status     200 × 1,200, 204 × 3\n");
     }
 
     #[test]
     fn every_line_fits() {
         for cause in
-            [Cause::ConnectFailed, Cause::TimeoutConnecting, Cause::Status(404), Cause::CheckFailed]
+            [Cause::ConnectFailed, Cause::OutOfPorts, Cause::Status(404), Cause::CertificateRefused]
         {
             let said = text(&[(Outcome::TransportError, cause, 1_234_567_890)]);
             assert!(said.lines().all(|l| l.chars().count() <= 80), "{said}");

@@ -8,7 +8,7 @@ pub use why::difference_of;
 
 use super::text::{health_text, push_wrapped_at};
 use crate::analysis::comparison::{PROCESS_DEATH, WorstHealth, count_text, percent, short, within};
-use crate::analysis::{FaultSummary, Level, Summary};
+use crate::analysis::{FaultSummary, GeneratorSummary, Level, Summary};
 use crate::base::Nanos;
 use crate::objective::{Met, Objective, Threshold, Verdict};
 use crate::plan::{Arrivals, LoadPlan};
@@ -105,22 +105,39 @@ fn connections_text(load: &LoadPlan) -> String {
     }
 }
 
-/// What the generator itself took.
+/// What the generator itself took. Of nothing it is not said that it was at most nothing.
 fn push_generator(out: &mut String, s: &Summary) {
     let g = &s.generator;
     let mut parts = Vec::new();
     parts.extend(g.cpu_s.map(|cpu| format!("{cpu:.2} s of CPU")));
-    parts.extend(
-        g.rss_max_bytes.map(|b| format!("{:.1} MiB of memory", b as f64 / (1 << 20) as f64)),
-    );
-    parts
-        .extend(g.in_flight_max.map(|n| format!("at most {} in flight", count_text(u64::from(n)))));
-    if g.workers > 1 {
+    parts.extend(memory_text(g));
+    let counted = |n: Option<u32>| n.filter(|n| *n > 0).map(|n| count_text(u64::from(n)));
+    parts.extend(counted(g.connections).map(|n| match n.as_str() {
+        "1" => "1 connection".to_string(),
+        _ => format!("{n} connections"),
+    }));
+    parts.extend(counted(g.in_flight_max).map(|n| format!("at most {n} in flight")));
+    if g.workers > 1 && g.processes.unwrap_or(1) <= 1 {
         parts.push(format!("{} workers", g.workers));
     }
     if !parts.is_empty() {
         push(out, &format!("generator  {}", parts.join(", ")));
     }
+}
+
+/// Of all processes where that was told, else of brunt's own.
+fn memory_text(g: &GeneratorSummary) -> Option<String> {
+    let of_all = g.pss_max_bytes.filter(|bytes| *bytes > 0);
+    let mib = of_all.or(g.rss_max_bytes)? as f64 / f64::from(1 << 20);
+    let size =
+        if mib < 1024.0 { format!("{mib:.1} MiB") } else { format!("{:.2} GiB", mib / 1024.0) };
+    Some(match g.processes {
+        // brunt itself is one more.
+        Some(workers @ 2..) if of_all.is_some() => {
+            format!("{size} of memory in {} processes", count_text(u64::from(workers) + 1))
+        }
+        _ => format!("{size} of memory"),
+    })
 }
 
 fn push_phases(out: &mut String, s: &Summary) {
@@ -303,6 +320,45 @@ mod tests {
         summary.verdict = Verdict::Pass;
         let text = run_text(&record, &summary, None);
         assert!(text.contains("VALID  no objective was asked"), "{text}");
+    }
+
+    #[test]
+    fn the_generators_line_has_what_is_known_of_all_its_processes() {
+        let record = power_off_story().build();
+        let mut s = summarise(&record);
+        let line = |g: GeneratorSummary, s: &mut Summary| {
+            let mut out = String::new();
+            s.generator = g;
+            push_generator(&mut out, s);
+            out
+        };
+        let many = GeneratorSummary {
+            cpu_s: Some(61.04),
+            rss_max_bytes: Some(30 << 20),
+            pss_max_bytes: Some(3 << 30),
+            workers: 72,
+            processes: Some(72),
+            connections: Some(1_000_000),
+            in_flight_max: Some(900_000),
+        };
+        assert_eq!(
+            line(many, &mut s).split_whitespace().collect::<Vec<_>>().join(" "),
+            "generator 61.04 s of CPU, 3.00 GiB of memory in 73 processes, 1,000,000 connections, \
+             at most 900,000 in flight"
+        );
+        let one = GeneratorSummary {
+            processes: Some(1),
+            pss_max_bytes: Some(0),
+            workers: 2,
+            connections: Some(1),
+            in_flight_max: Some(0),
+            ..many
+        };
+        let text = line(one, &mut s);
+        assert_eq!(
+            text,
+            "generator  61.04 s of CPU, 30.0 MiB of memory, 1 connection, 2 workers\n"
+        );
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Why visitors waited longer than the answers took, in one sentence, and what to change. brunt's
 //! own limits are never blamed on the target.
 
-use crate::analysis::Summary;
 use crate::analysis::comparison::count_text;
+use crate::analysis::{About, Summary};
 use crate::base::Nanos;
 use crate::plan::{Arrivals, LoadPlan};
 
@@ -24,7 +24,14 @@ pub fn difference_of(s: &Summary, load: &LoadPlan) -> Option<String> {
     let (name, response, service) = ["p99", "p95", "p90", "p50"].into_iter().find_map(apart)?;
     let gap = response.saturating_sub(service);
     let is_major = |part: Option<Nanos>| part.is_some_and(|p| p.0 * 2 >= gap.0);
-    let cause = if is_major(s.start_lag_ns.named(name)) {
+    let is_late = is_major(s.start_lag_ns.named(name));
+    let cause = if is_late && matches!(load.arrivals, Arrivals::Closed { .. }) {
+        // Validity may have said so.
+        if s.validity.doubts.iter().any(|d| d.about == About::Generator) {
+            return None;
+        }
+        "the loop is limited by brunt's own CPU (--threads gives it more cores)".into()
+    } else if is_late {
         "brunt itself started them late (give it more cores with --threads, or a lower rate)".into()
     } else if is_major(s.connection_wait_ns.named(name)) {
         format!("they waited for a free or new connection, {}", why_waited(s, load))
@@ -76,8 +83,8 @@ pub fn streams(load: &LoadPlan) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analysis::summarise;
     use crate::analysis::testing::{Builder, power_off_story};
+    use crate::analysis::{Doubt, Level, summarise};
     use crate::plan::{Http2Plan, Protocol, TlsPlan};
 
     fn waited(change: impl FnOnce(&mut Summary, &mut LoadPlan)) -> String {
@@ -117,6 +124,29 @@ mod tests {
         assert!(text.contains("every 7 requests make one and a TLS handshake"), "{text}");
         let text = waited(|s, _| s.start_lag_ns.p99 = Some(Nanos::from_millis(700)));
         assert!(text.contains("brunt itself started them late"), "{text}");
+    }
+
+    #[test]
+    fn a_closed_loop_at_full_speed_is_not_late_but_limited() {
+        let closed = |s: &mut Summary, load: &mut LoadPlan| {
+            s.start_lag_ns.p99 = Some(Nanos::from_millis(700));
+            load.arrivals = Arrivals::Closed { connections: 10, think: Nanos::ZERO };
+        };
+        let text = waited(closed);
+        assert!(text.contains("limited by brunt's own CPU") && !text.contains("late"), "{text}");
+        let record = power_off_story().build();
+        let mut s = summarise(&record);
+        let ms = |n| Some(Nanos::from_millis(n));
+        (s.response_time_ns.p99, s.service_time_ns.p99) = (ms(900), ms(100));
+        let mut load = record.manifest.plan.load.clone();
+        closed(&mut s, &mut load);
+        s.validity.doubts.push(Doubt {
+            about: About::Generator,
+            level: Level::Doubt,
+            seen: "brunt's own cores were 99 % busy".into(),
+            remedy: String::new(),
+        });
+        assert_eq!(difference_of(&s, &load), None);
     }
 
     #[test]

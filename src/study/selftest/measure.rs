@@ -98,5 +98,6 @@ fn plan(experiment: &Experiment, load: LoadPlan, facts: &HostFacts) -> Plan {
         is_bundled: false,
         cost_per_request: Nanos::ZERO,
         expected_capacity_per_s: 0.0,
+        thresholds: Vec::new(),
     }
 }
