@@ -73,7 +73,7 @@ fn an_absurd_rate_ends_soon_and_is_counted_to_the_last_request() {
                 assert_eq!(seen.phases, [(0, 1_200_000), (1, 800_000)].into());
             }
             _ => {
-                assert!((1_993_000..2_007_000).contains(&seen.ledger.planned), "{:?}", seen.ledger)
+                assert!((1_993_000..2_007_000).contains(&seen.ledger.planned), "{:?}", seen.ledger);
             }
         }
     }
