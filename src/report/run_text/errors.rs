@@ -9,9 +9,9 @@ const CAUSES: usize = 6;
 /// Statuses of ok answers that are named.
 const STATUSES: usize = 6;
 
-/// The record counts causes over the whole run, warm-up included.
-pub fn push_errors(out: &mut String, causes: &[(Outcome, Cause, u64)]) {
-    push_statuses(out, causes);
+/// The record counts causes over the whole run; `has_more` than what was measured, and says so.
+pub fn push_errors(out: &mut String, causes: &[(Outcome, Cause, u64)], has_more: bool) {
+    push_statuses(out, causes, has_more);
     let is_error = |o: Outcome| o != Outcome::Ok;
     let mut all: Vec<_> = causes.iter().filter(|(o, _, n)| is_error(*o) && *n > 0).collect();
     all.sort_by_key(|(outcome, cause, n)| (std::cmp::Reverse(*n), *outcome, *cause));
@@ -31,7 +31,7 @@ pub fn push_errors(out: &mut String, causes: &[(Outcome, Cause, u64)]) {
     }
 }
 
-fn push_statuses(out: &mut String, causes: &[(Outcome, Cause, u64)]) {
+fn push_statuses(out: &mut String, causes: &[(Outcome, Cause, u64)], has_more: bool) {
     let mut ok: Vec<(u16, u64)> = (causes.iter())
         .filter_map(|(outcome, cause, n)| match (outcome, cause) {
             (Outcome::Ok, Cause::Status(code)) if *n > 0 => Some((*code, *n)),
@@ -48,7 +48,8 @@ fn push_statuses(out: &mut String, causes: &[(Outcome, Cause, u64)]) {
     if rest > 0 {
         parts.push(format!("others × {}", count_text(rest)));
     }
-    push(out, &format!("status     {}", parts.join(", ")));
+    let whole = if has_more { " in the whole run" } else { "" };
+    push(out, &format!("status     {}{whole}", parts.join(", ")));
 }
 
 /// What to look at. Empty where the cause says it all.
@@ -96,7 +97,7 @@ mod tests {
 
     fn text(causes: &[(Outcome, Cause, u64)]) -> String {
         let mut out = String::new();
-        push_errors(&mut out, causes);
+        push_errors(&mut out, causes, false);
         out
     }
 
@@ -125,6 +126,9 @@ mod tests {
     fn statuses_of_ok_answers_are_no_errors() {
         let ok = [(Outcome::Ok, Cause::Status(204), 3), (Outcome::Ok, Cause::Status(200), 1_200)];
         assert_eq!(text(&ok), "status     200 × 1,200, 204 × 3\n");
+        let mut out = String::new();
+        push_errors(&mut out, &ok, true);
+        assert_eq!(out, "status     200 × 1,200, 204 × 3 in the whole run\n");
     }
 
     #[test]

@@ -66,7 +66,7 @@ fn push_requests(out: &mut String, s: &Summary, record: &Record) {
     if !bad.is_empty() {
         push(out, &format!("           {}", bad.join(", ")));
     }
-    errors::push_errors(out, &record.causes);
+    errors::push_errors(out, &record.causes, s.ledger_run.ok > l.ok);
     out.push_str(&format!(
         "rate       {:.1}/s offered, {:.1}/s sent, {:.1}/s completed\n",
         s.rate.offered_per_s, s.rate.sent_per_s, s.rate.completed_per_s
