@@ -1,6 +1,6 @@
 //! What a URL must be to be loaded, and what it says.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs};
 
 /// A URL that can be loaded, in its parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,11 +36,8 @@ impl LoadUrl {
                 .into());
         }
         let host = authority.host();
-        if host.is_empty() {
-            return Err("the URL has no host".into());
-        }
         Ok(LoadUrl {
-            host: host.trim_start_matches('[').trim_end_matches(']').to_string(),
+            host: bare(host)?.to_string(),
             port: port(&authority.as_str()[host.len()..], if is_tls { 443 } else { 80 })?,
             is_tls,
             authority: authority.to_string(),
@@ -58,10 +55,23 @@ impl LoadUrl {
     }
 }
 
-/// The port of what follows a host: nothing, `:` and a number.
+/// A host without the brackets, in which only an IPv6 address stands.
+fn bare(host: &str) -> Result<&str, String> {
+    if host.is_empty() {
+        return Err("the URL has no host".into());
+    }
+    match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(inside) if inside.parse::<Ipv6Addr>().is_ok() => Ok(inside),
+        None if !host.contains(['[', ']']) => Ok(host),
+        _ => Err(format!("`{host}` is not an IPv6 address in brackets, like [::1]")),
+    }
+}
+
+/// The port of what follows a host: nothing, or `:` and a number.
 fn port(rest: &str, usual: u16) -> Result<u16, String> {
     match rest.strip_prefix(':') {
-        None => Ok(usual),
+        None if rest.is_empty() => Ok(usual),
+        None => Err(format!("`{rest}` follows the host; write :PORT there, or nothing")),
         Some(text) => match text.parse::<u16>() {
             Ok(port) if port > 0 => Ok(port),
             _ => Err(format!("`{text}` is not a port; use 1 to 65535")),
@@ -92,6 +102,10 @@ mod tests {
             ("ftp://127.0.0.1/", "`ftp`"),
             ("http://user:pw@127.0.0.1/", "password"),
             ("http://user@127.0.0.1/", "password"),
+            ("http://[]/", "brackets"),
+            ("http://[127.0.0.1]/", "brackets"),
+            ("http://[::1]80/", "`80` follows the host"),
+            ("http://[]N8=:3c", ""),
             ("/path", "no scheme"),
         ] {
             let error = LoadUrl::parse(url).unwrap_err();

@@ -1,8 +1,8 @@
-//! The response reader: pieces must not matter, and httparse with a plain reading of RFC 9112 must
-//! agree with it.
+//! The response reader: pieces must not matter, httparse with a plain reading of RFC 9112 must agree
+//! with it, and so must the parser with the scanner wherever that does not give up.
 
 use super::Input;
-use brunt::wire::http1::{HEAD_MAX, Head, Progress, ResponseReader};
+use brunt::wire::http1::{HEAD_MAX, Head, Progress, ResponseReader, parse_head, scan_head};
 
 /// Responses read from one input, at most: a connection is used again.
 const RESPONSES_MAX: usize = 4;
@@ -35,6 +35,9 @@ pub fn check(data: &[u8]) {
     let mut cuts: Vec<usize> = (0..n_cuts).map(|_| usize::from(input.byte())).collect();
     let mut text = input.rest();
     for _ in 0..RESPONSES_MAX {
+        if let Some(scanned) = scan_head(text) {
+            assert_eq!(parse_head(text), Ok(Some(scanned)), "by the scanner: {text:?}");
+        }
         let whole = read(std::iter::once(text), is_head);
         assert_eq!(whole, read(cut(text, &cuts), is_head), "cut at {cuts:?}: {text:?}");
         assert_eq!(whole, read(text.chunks(1), is_head), "byte by byte: {text:?}");

@@ -34,6 +34,15 @@ fn url(text: &str) {
     };
     assert!(!url.host.is_empty() && url.port > 0, "{url:?}");
     assert!(!url.authority.contains('@'), "a password would be sent or shown: {url:?}");
+    let bare = url.authority.strip_prefix(&url.host);
+    let bracketed = || url.authority.strip_prefix(&format!("[{}]", url.host));
+    let port = bare.or_else(bracketed).expect("the host that is sent is the one that is called");
+    let usual = if url.is_tls { 443 } else { 80 };
+    let port = match port.strip_prefix(':') {
+        Some(port) => port.parse().ok(),
+        None => port.is_empty().then_some(usual),
+    };
+    assert_eq!(port, Some(url.port), "another port is sent: {url:?}");
     for part in [&url.authority, &url.path] {
         assert!(part.bytes().all(|b| b > b' ' && b != 0x7f), "breaks the request line: {url:?}");
     }
