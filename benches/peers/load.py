@@ -55,7 +55,7 @@ SCENARIOS = [
     Scenario("closed-tls", ["brunt", "bare", "wrk", "h2load", "oha"], server="tls"),
     Scenario("closed-h2", ["brunt", "bare", "h2load", "oha"], server="h2", connections=16, streams=32),
     Scenario("closed-h2-tls", ["brunt", "h2load", "oha"], server="h2-tls", connections=16, streams=32),
-    Scenario("open-10k", ["brunt", "oha"], rate=10_000),
+    Scenario("open-10k", ["brunt", "oha", "oha-corrected"], rate=10_000),
     Scenario("one-connection", ["wrk"], connections=1),
     Scenario("open-50k", ["brunt"], rate=50_000, connections=256),
     Scenario("calm", ["brunt"], rate=2_000, seconds=10),
@@ -141,6 +141,12 @@ def oha_command(s):
             *how, *rate, *secure, *h2, s.url]
 
 
+def oha_corrected_command(s):
+    """From when its ticker wanted a request to start, as brunt counts, not from when it was sent."""
+    command = oha_command(s)
+    return [*command[:1], "--latency-correction", *command[1:]]
+
+
 def oha_read(text):
     d = json.loads(text)
     row = {"requests": d["statusCodeDistribution"].get("200", 0), "rate": d["summary"]["requestsPerSec"]}
@@ -169,6 +175,7 @@ TOOLS = {
     "wrk": (wrk_command, wrk_read),
     "h2load": (h2load_command, h2load_read),
     "oha": (oha_command, oha_read),
+    "oha-corrected": (oha_corrected_command, oha_read),
     "hey": (hey_command, hey_read),
 }
 
@@ -442,10 +449,12 @@ def goals(r, ran, long):
             value = best_of(r, name, tools)
             out.append(goal(f"{kind} per CPU-second, × the best of {', '.join(tools)}, at least 0.9", value, lambda v: v >= 0.9))
     if "open-10k" in ran:
-        to_oha = r.ratio(("open-10k", "brunt"), ("open-10k", "oha"), "p50_us")
+        to_oha = r.ratio(("open-10k", "brunt"), ("open-10k", "oha-corrected"), "p50_us")
+        to_raw = r.ratio(("open-10k", "brunt"), ("open-10k", "oha"), "p50_us")
         out.append(goal("p50 at 10,000/s, × wrk's with one connection, at most 1.4",
                         r.ratio(("open-10k", "brunt"), ("one-connection", "wrk"), "p50_us"), lambda v: v <= 1.4))
-        out.append(goal("p50 at 10,000/s, × oha's, at most 0.7", to_oha, lambda v: v <= 0.7))
+        out.append(goal("p50 at 10,000/s, × oha's from the same instant (--latency-correction), at most 0.7", to_oha, lambda v: v <= 0.7))
+        out.append(goal("the same × oha's from when it sent (a later start of the clock), at most 0.7", to_raw, lambda v: v <= 0.7))
         out.append(goal("p99 at 10,000/s, ms, at most 0.5", ms(at("open-10k", "brunt", "p99_us")), lambda v: v <= 0.5, "{:.3f}"))
         out.append(goal("start lag p99 at 10,000/s, µs, at most 100", at("open-10k", "brunt", "start_lag_p99_us"), lambda v: v <= 100, "{:.0f}"))
     if "open-50k" in ran:
@@ -493,7 +502,7 @@ def report(rows, ran, rounds, long):
         if s := ran.get(name):
             streams = f" × {s.streams} streams" if s.streams > 1 else ""
             lines += [*closed_table(r, s, f"{title}, {s.connections} connections{streams}, {s.seconds:g} s", base), ""]
-    opened = [("open-10k", "brunt", "brunt, open 10,000/s"), ("open-10k", "oha", "oha -q 10000"),
+    opened = [("open-10k", "brunt", "brunt, open 10,000/s"), ("open-10k", "oha-corrected", "oha --latency-correction"), ("open-10k", "oha", "oha -q 10000"),
               ("one-connection", "wrk", "wrk, one connection"), ("open-50k", "brunt", "brunt, open 50,000/s")]
     lines += [*times_table(r, "Open loop, response times in ms (brunt: from when a request was due)",
                            [o for o in opened if o[0] in ran]), ""]
