@@ -526,6 +526,7 @@ def report(rows, ran, rounds, long):
 
 def arguments():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--seconds", type=float, help="length of each run of a closed or open loop [5]")
     p.add_argument("--quick", action="store_true", help="one round of short runs")
     p.add_argument("--long", action="store_true", help="ten minutes at full speed as well")
     p.add_argument("--long-seconds", type=float, default=600)
@@ -543,6 +544,9 @@ def chosen(a):
     if unknown := set(wanted) - {s.name for s in SCENARIOS}:
         sys.exit(f"no scenario {', '.join(unknown)}; there are {', '.join(s.name for s in SCENARIOS)}")
     picked = [s for s in SCENARIOS if s.name in wanted]
+    if a.seconds:
+        for s in SCENARIOS:
+            s.seconds = a.seconds if s.seconds == 5 else s.seconds
     if a.quick:
         for s in picked:
             s.seconds = 5 if s.seconds > 5 else 1
