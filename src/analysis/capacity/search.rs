@@ -113,7 +113,7 @@ pub enum Recovery {
 /// Why the search ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
-    /// The capacity lies between these two; see [`super::estimate`] for the number.
+    /// The capacity lies between these two; see [`super::estimate()`] for the number.
     Found {
         held_per_s: f64,
         failed_per_s: f64,
