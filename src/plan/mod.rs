@@ -47,6 +47,28 @@ pub struct Plan {
     pub thresholds: Vec<String>,
 }
 
+impl Plan {
+    /// A load of something that brunt does not start, without faults.
+    pub fn of_load(target: String, profile: String, host: HostFacts, load: LoadPlan) -> Plan {
+        Plan {
+            target,
+            profile,
+            seed: load.seed,
+            host,
+            servers: Vec::new(),
+            nodes: Vec::new(),
+            links: Vec::new(),
+            load,
+            faults: Vec::new(),
+            hypothesis_in_time: 0.0,
+            is_bundled: false,
+            cost_per_request: Nanos::ZERO,
+            expected_capacity_per_s: 0.0,
+            thresholds: Vec::new(),
+        }
+    }
+}
+
 /// What the plan takes from the machine; resolved once per command.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct HostFacts {

@@ -13,7 +13,6 @@ mod values;
 pub use args::LoadArgs;
 
 use super::options::check_threads;
-use crate::base::Nanos;
 use crate::plan::{Arrivals, HostFacts, Http2Plan, LoadPlan, Plan, RoutePlan, TransportPlan};
 use crate::target::{LoadUrl, Target};
 use anyhow::{Result, anyhow, bail};
@@ -27,22 +26,7 @@ pub fn load_plan(args: &LoadArgs, facts: &HostFacts) -> Result<Plan> {
     let url = parse_url(&args.url)?;
     check_connections(args.connections)?;
     let load = load(args, &url)?;
-    Ok(Plan {
-        target: url.host,
-        profile: "load".into(),
-        seed: args.run.seed,
-        host: facts.clone(),
-        servers: Vec::new(),
-        nodes: Vec::new(),
-        links: Vec::new(),
-        load,
-        faults: Vec::new(),
-        hypothesis_in_time: 0.0,
-        is_bundled: false,
-        cost_per_request: Nanos::ZERO,
-        expected_capacity_per_s: 0.0,
-        thresholds: Vec::new(),
-    })
+    Ok(Plan::of_load(url.host, "load".into(), facts.clone(), load))
 }
 
 fn load(args: &LoadArgs, url: &LoadUrl) -> Result<LoadPlan> {

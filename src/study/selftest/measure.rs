@@ -84,20 +84,5 @@ pub(super) fn load(experiment: &Experiment, address: SocketAddr) -> LoadPlan {
 }
 
 fn plan(experiment: &Experiment, load: LoadPlan, facts: &HostFacts) -> Plan {
-    Plan {
-        target: "known".into(),
-        profile: experiment.name.clone(),
-        seed: experiment.seed,
-        host: facts.clone(),
-        servers: Vec::new(),
-        nodes: Vec::new(),
-        links: Vec::new(),
-        load,
-        faults: Vec::new(),
-        hypothesis_in_time: 0.0,
-        is_bundled: false,
-        cost_per_request: Nanos::ZERO,
-        expected_capacity_per_s: 0.0,
-        thresholds: Vec::new(),
-    }
+    Plan::of_load("known".into(), experiment.name.clone(), facts.clone(), load)
 }
