@@ -26,14 +26,7 @@ impl Worker {
         }
         let Some(request) = self.requests.get(key) else { return };
         let template = &self.load.templates[request.place.request as usize];
-        let text = match template.fixed() {
-            Some(text) => text,
-            None => {
-                let draws = self.load.draws(request.slot, request.index);
-                template.render(&self.load.values, &draws, &mut self.request_text);
-                &self.request_text
-            }
-        };
+        let text = self.load.text(request, &mut self.request_text);
         let c = self.connections.get(connection);
         c.reader.start(template.is_head);
         c.want_body(template.wants_body);

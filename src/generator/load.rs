@@ -1,6 +1,7 @@
 //! A plan made ready for the workers: templates rendered, tables built, rates integrated.
 
 use super::GeneratorError;
+use super::requests::Request;
 use super::routes::Routes;
 use super::template::Template;
 use super::transport::Transport;
@@ -77,6 +78,18 @@ impl Load {
             is_closed_loop: matches!(plan.arrivals, Arrivals::Closed { .. }),
             is_limited: plan.requests_max.is_some(),
         })
+    }
+
+    /// The HTTP/1.1 text of a request: the template's own where it is always the same, else
+    /// rendered into `room`.
+    #[inline]
+    pub fn text<'a>(&'a self, request: &Request, room: &'a mut Vec<u8>) -> &'a [u8] {
+        let template = &self.templates[request.place.request as usize];
+        if let Some(text) = template.fixed() {
+            return text;
+        }
+        template.render(&self.values, &self.draws(request.slot, request.index), room);
+        room
     }
 
     #[inline]

@@ -50,14 +50,7 @@ impl Worker {
         request.connection = connection;
         let kind = request.place.request as usize;
         let template = &self.load.templates[kind];
-        let text = match template.fixed() {
-            Some(text) => text,
-            None => {
-                let draws = self.load.draws(request.slot, request.index);
-                template.render(&self.load.values, &draws, &mut self.request_text);
-                &self.request_text
-            }
-        };
+        let text = self.load.text(request, &mut self.request_text);
         let wants_body = template.wants_body;
         let prototype = &mut self.streams.prototypes[kind];
         let Some((parts, body)) = prototype.request(text, &self.streams.scheme) else {
