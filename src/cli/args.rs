@@ -53,7 +53,7 @@ pub struct Common {
     /// Say nothing while it runs
     #[arg(long)]
     pub quiet: bool,
-    /// Generator threads [default: one for each of brunt's cores]
+    /// Generator threads [default: one a core of brunt's; half of them for a local URL]
     #[arg(long, value_name = "N")]
     pub threads: Option<u32>,
 }

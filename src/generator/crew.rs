@@ -2,7 +2,7 @@
 //! connections, so many worker processes, and from which local addresses they connect. Pure
 //! arithmetic on the plan and the machine's limits; nothing is started here.
 
-use crate::plan::{Arrivals, LoadPlan, RoutePlan};
+use crate::plan::{Arrivals, LoadPlan};
 use rustix::process::Resource;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -222,15 +222,7 @@ struct Destination {
 
 impl Destination {
     fn of(load: &LoadPlan, limits: Limits) -> Destination {
-        let mut addresses: Vec<SocketAddr> = Vec::new();
-        for route in load.regions.iter().flat_map(|r| &r.routes) {
-            match route {
-                RoutePlan::Fixed(address) => addresses.push(*address),
-                RoutePlan::Directory { edges, .. } => {
-                    addresses.extend(edges.iter().map(|(_, address)| *address));
-                }
-            }
-        }
+        let mut addresses = load.addresses();
         addresses.sort_unstable();
         addresses.dedup();
         let is_v4_loopback = |a: &SocketAddr| a.is_ipv4() && a.ip().is_loopback();
@@ -288,7 +280,7 @@ fn loopback(index: u64) -> IpAddr {
 mod tests {
     use super::*;
     use crate::base::Nanos;
-    use crate::plan::{PhasePlan, RequestPlan};
+    use crate::plan::{PhasePlan, RequestPlan, RoutePlan};
 
     const HERE: Limits = Limits { descriptors: 20_000, descriptors_used: 20, ports: 28_232 };
 

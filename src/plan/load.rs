@@ -42,6 +42,21 @@ pub struct LoadPlan {
 }
 
 impl LoadPlan {
+    /// Every address that a request may go to; some more than once.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        let routes = self.regions.iter().flat_map(|r| &r.routes);
+        let of = |route: &RoutePlan| match route {
+            RoutePlan::Fixed(address) => vec![*address],
+            RoutePlan::Directory { edges, .. } => edges.iter().map(|(_, a)| *a).collect(),
+        };
+        routes.flat_map(of).collect()
+    }
+
+    /// Whether all of it goes to loopback addresses of this machine.
+    pub fn is_to_loopback(&self) -> bool {
+        self.addresses().iter().all(|a| a.ip().is_loopback())
+    }
+
     /// A load with what most loads have: one region without distance, ten seconds of patience,
     /// keep-alive over plain HTTP/1.1.
     pub fn new(

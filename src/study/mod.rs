@@ -8,5 +8,5 @@ mod setup;
 mod single;
 
 pub use compare::{CompareOptions, Compared, LADDER, compare, compare_stored, folder_name};
-pub use setup::{Setup, StudyError, prepare};
+pub use setup::{Setup, StudyError, prepare, prepare_for_service};
 pub use single::{Ran, RunOptions, run_once};

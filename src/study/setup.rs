@@ -74,7 +74,26 @@ pub fn prepare(targets: &[&Target], profile: Option<&Profile>) -> Result<Setup, 
     doubts.extend(
         others.iter().map(|run| format!("another brunt ({run}) was running on this machine")),
     );
+    if budget == 0.0 && !targets.is_empty() {
+        facts = unpinned(facts)?;
+    }
     Ok(Setup { facts, doubts, _network: network })
+}
+
+/// As [`prepare`], for the load of something that brunt did not place on cores of its own.
+///
+/// # Errors
+/// When no network can be claimed.
+pub fn prepare_for_service() -> Result<Setup, StudyError> {
+    let setup = prepare(&[], None)?;
+    Ok(Setup { facts: unpinned(setup.facts)?, ..setup })
+}
+
+/// Where the service runs is not brunt's to know: kept to one core it could share that one with
+/// it while another idles, so it goes wherever the scheduler finds room.
+fn unpinned(facts: HostFacts) -> Result<HostFacts, StudyError> {
+    let all = host::affinity::own().map_err(StudyError::Calibrate)?;
+    Ok(HostFacts { brunt_cpus: all, stack_cpus: Vec::new(), ..facts })
 }
 
 /// Iterations per millisecond on the target's cores, measured on a thread pinned there.

@@ -13,7 +13,8 @@ use std::sync::atomic::AtomicI32;
 
 /// What every run of a command is told.
 pub struct RunOptions {
-    /// Generator workers; as many as brunt has cores when `None`.
+    /// Generator workers; when `None`, one for each of brunt's cores, and for half of them where a
+    /// service on this machine needs the others.
     pub workers: Option<u32>,
     /// A signal's number once one asked to stop; else 0.
     pub signal: Arc<AtomicI32>,
@@ -40,7 +41,7 @@ pub fn run_once(
     watcher: &mut dyn Watcher,
 ) -> Result<Ran, StudyError> {
     let run_id = run_id();
-    let wanted = options.workers.unwrap_or(plan.host.brunt_cpus.len() as u32);
+    let wanted = options.workers.unwrap_or_else(|| workers(plan));
     let crew = Crew::of(&plan.load, wanted, Limits::here())
         .map_err(|error| RunError::from(GeneratorError::from(error)))?;
     let finished = run::conduct(
@@ -65,4 +66,13 @@ pub fn run_once(
         end: finished.end,
         leftovers: finished.leftovers,
     })
+}
+
+fn workers(plan: &Plan) -> u32 {
+    let cores = plan.host.brunt_cpus.len() as u32;
+    let shares_them = !plan.is_bundled && plan.host.stack_cpus.is_empty();
+    match shares_them && plan.load.is_to_loopback() {
+        true => cores.div_ceil(2),
+        false => cores,
+    }
 }

@@ -9,7 +9,7 @@ use anyhow::Result;
 use std::path::Path;
 
 pub fn run(args: &LoadArgs) -> Result<u8> {
-    let setup = study::prepare(&[], None)?;
+    let setup = study::prepare_for_service()?;
     let mut plan = load_plan(args, &setup.facts)?;
     plan.thresholds = options::thresholds(&args.asked, &plan)?;
     // A record is written in any case; without --out it lives in a temporary folder.

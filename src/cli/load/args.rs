@@ -148,7 +148,7 @@ pub struct SecureArgs {
 pub struct RunningArgs {
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Generator threads [default: one for each of brunt's cores]
+    /// Generator threads [default: one a core of brunt's; half of them for a local URL]
     #[arg(long, value_name = "N")]
     pub threads: Option<u32>,
     /// Keep a record in this folder
