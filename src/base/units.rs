@@ -238,9 +238,74 @@ pub mod duration {
     }
 }
 
+/// Parses `64MiB`, `1.5MB`, `512B`. A bare number is refused, `0` apart.
+///
+/// # Errors
+/// A sentence that says what was seen and what is expected.
+pub fn parse_size(text: &str) -> Result<Bytes, String> {
+    let text = text.trim();
+    let expected = "write a size with its unit, like 64MiB, 1.5MB or 512B";
+    if text == "0" {
+        return Ok(Bytes(0));
+    }
+    let Some(split) = text.find(|c: char| c.is_ascii_alphabetic()) else {
+        return Err(format!("`{text}` has no unit; {expected}"));
+    };
+    let scale = match &text[split..] {
+        "B" => 1.0,
+        "kB" | "KB" => 1e3,
+        "MB" => 1e6,
+        "GB" => 1e9,
+        "KiB" => 1024.0,
+        "MiB" => 1024.0 * 1024.0,
+        "GiB" => 1024.0 * 1024.0 * 1024.0,
+        _ => return Err(format!("`{text}` is not a size; {expected}")),
+    };
+    match text[..split].trim().parse::<f64>() {
+        Ok(n) if n >= 0.0 && n.is_finite() => Ok(Bytes((n * scale).round() as u64)),
+        _ => Err(format!("`{text}` is not a size; {expected}")),
+    }
+}
+
+/// A size as it can be typed, exactly: in the largest binary unit that divides it.
+pub fn size_text(size: Bytes) -> String {
+    for (unit, shift) in [("GiB", 30), ("MiB", 20), ("KiB", 10)] {
+        if size.0 > 0 && size.0.trailing_zeros() >= shift {
+            return format!("{}{unit}", size.0 >> shift);
+        }
+    }
+    format!("{}B", size.0)
+}
+
+/// For `#[serde(with = "size")]`: text with a unit.
+pub mod size {
+    use super::{Bytes, parse_size, size_text};
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub fn serialize<S: Serializer>(size: &Bytes, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(&size_text(*size))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Bytes, D::Error> {
+        parse_size(&String::deserialize(d)?).map_err(D::Error::custom)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_read_back() {
+        for (text, bytes) in [("64MiB", 64 << 20), ("1KiB", 1024), ("1500B", 1500)] {
+            assert_eq!(parse_size(text).unwrap(), Bytes(bytes));
+            assert_eq!(size_text(Bytes(bytes)), text);
+        }
+        assert_eq!(parse_size("1.5MB").unwrap(), Bytes(1_500_000));
+        for text in ["64", "x", "-1MB", "1Mb", "MiB"] {
+            assert!(parse_size(text).unwrap_err().contains("64MiB"), "{text}");
+        }
+    }
 
     #[test]
     fn durations_read_back() {

@@ -1,8 +1,10 @@
 //! Floor 1: what a fault *is*: kind, magnitude, selector (blast radius) and window.
 //! How it is done belongs to `chaos`; whether the target can bear it is for `plan` to check.
 
+mod lever;
 mod selector;
 
+pub use lever::{Direction, Lever, LinkEffect, LinkRule, NodeRule, PacketEffect, PacketRule};
 pub use selector::{Selector, SelectorError};
 
 use crate::base::Nanos;
