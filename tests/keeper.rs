@@ -2,7 +2,8 @@
 //! Nodes are stand-ins written in shell; the keeper is the real binary.
 
 use brunt::base::Nanos;
-use brunt::fleet::{Fleet, FleetEvent, NodeState, Options};
+use brunt::fault::Lever;
+use brunt::fleet::{Fleet, FleetEvent, NodeState, Options, Stamp};
 use brunt::host::Identity;
 use brunt::host::cgroup::Cgroups;
 use brunt::host::process::{Process, boot_id};
@@ -48,6 +49,7 @@ fn plan(servers: &[(&str, f64, &[&str])]) -> Plan {
         links: Vec::new(),
         load: load(),
         faults: Vec::new(),
+        fault_limits: Default::default(),
         hypothesis_in_time: 0.9,
         is_bundled: true,
         cost_per_request: Nanos::ZERO,
@@ -194,10 +196,10 @@ fn each_operation_is_seen_to_have_its_effect() {
         let fleet = &stage.fleet;
         let first = stage.process("a");
 
-        let stamp = fleet.pause_node("a").unwrap();
+        let stamp = fleet.hold("p", &Lever::Pause { node: "a".into() }).unwrap();
         assert!(stamp.before <= stamp.after && stamp.proof.contains("stopped"), "{stamp:?}");
         assert_eq!(fleet.node_state("a"), Some(NodeState::Paused));
-        fleet.resume_node("a").unwrap();
+        fleet.release("p").unwrap();
         assert_eq!(fleet.node_state("a"), Some(NodeState::Ready));
 
         assert_eq!(fleet.kill_node("a").unwrap().proof, "exited by signal 9");
@@ -215,27 +217,41 @@ fn each_operation_is_seen_to_have_its_effect() {
         assert_eq!(fleet.terminate_node("b").unwrap().proof, "exited by signal 15");
         fleet.start_node("b").unwrap();
 
-        let frozen = fleet.freeze_server("s1").unwrap();
+        let frozen = freeze(fleet);
         assert_eq!(fleet.node_state("a"), Some(NodeState::Paused));
-        fleet.thaw_server("s1").unwrap();
-        fleet.freeze_server("s1").unwrap();
+        fleet.release("f").unwrap();
+        freeze(fleet);
         assert!(fleet.start_node("a").is_err());
         let killed = fleet.kill_server("s1").unwrap();
         eprintln!("{frozen:?}\n{killed:?}");
         assert_eq!(fleet.node_state("a"), Some(NodeState::Down));
+        assert!(fleet.start_node("a").is_err());
+        fleet.release("f").unwrap();
         fleet.start_server("s1").unwrap();
         assert!(within(|| fleet.node_state("b") == Some(NodeState::Ready)));
 
-        let share = fleet.set_server_share("s1", 0.1).unwrap();
-        assert!(share.proof.contains("1000"), "{share:?}");
-        let share = fleet.set_server_share("s1", 1.0).unwrap();
-        assert!(share.proof.contains("10000"), "{share:?}");
-        assert!(fleet.set_server_share("s1", 0.0).is_err());
-        assert!(fleet.set_server_share("nobody", 0.5).is_err());
-        assert!(fleet.set_server_cpus("s1", 1_000).is_err());
-        assert!(fleet.restore_server_cpus("s1").unwrap().proof.contains("2 threads"));
+        let share = |to| Lever::CpuShare { server: "s1".into(), to };
+        let tenth = fleet.hold("tenth", &share(0.1)).unwrap();
+        assert!(tenth.proof.contains("1000"), "{tenth:?}");
+        // The strongest of two wins, and taking one off leaves the other.
+        let half = fleet.hold("half", &share(0.5)).unwrap();
+        assert!(half.proof.contains(" 1000"), "{half:?}");
+        let half = fleet.release("tenth").unwrap();
+        assert!(half.proof.contains("5000"), "{half:?}");
+        let whole = fleet.release("half").unwrap();
+        assert!(whole.proof.contains("10000"), "{whole:?}");
+        assert!(fleet.hold("none", &share(0.0)).is_err());
+        let nobody = Lever::CpuShare { server: "nobody".into(), to: 0.5 };
+        assert!(fleet.hold("nobody", &nobody).is_err());
+        assert_eq!(fleet.release("nobody").unwrap().proof, "was not held");
+        let cores = Lever::CpuCores { server: "s1".into(), to: 0.999 };
+        assert!(fleet.hold("cores", &cores).unwrap_err().to_string().contains("takes nothing"));
         stage.end();
     }
+}
+
+fn freeze(fleet: &Fleet) -> Stamp {
+    fleet.hold("f", &Lever::Freeze { server: "s1".into() }).unwrap()
 }
 
 #[test]
@@ -318,7 +334,7 @@ fn nodes_die_with_the_keeper_and_brunt_undoes_the_rest() {
         let plan = plan(&[("s1", 0.5, &["a", "b"])]);
         let stage = stage(&format!("lost-{without_cgroups}"), &plan, WITH_CHILD, without_cgroups);
         if !without_cgroups {
-            stage.fleet.freeze_server("s1").unwrap();
+            freeze(&stage.fleet);
         }
         let nodes = ["a", "b"].map(|n| stage.process(n));
         Process::open(stage.fleet.keeper()).unwrap().signal(rustix::process::Signal::KILL).unwrap();
@@ -407,8 +423,8 @@ fn helper_brunt() {
     let (work, logs) = (folder.join("work"), folder.join("logs"));
     let options = options(WITH_CHILD, &folder, without_cgroups);
     let fleet = Fleet::start_with(&plan, &run, &work, &logs, sender, options).unwrap();
-    fleet.freeze_server("s1").unwrap();
-    fleet.pause_node("c").unwrap();
+    freeze(&fleet);
+    fleet.hold("p", &Lever::Pause { node: "c".into() }).unwrap();
     std::fs::write(folder.join("keeper"), serde_json::to_string(&fleet.keeper()).unwrap()).unwrap();
     std::fs::write(folder.join("up"), "").unwrap();
     std::thread::sleep(Duration::from_secs(60));

@@ -6,6 +6,7 @@
 
 use super::summary::{FaultSummary, Outage};
 use super::timeline::Timeline;
+use crate::base::Nanos;
 use crate::fault::{Fault, FaultKind};
 use crate::plan::Plan;
 use crate::record::{Event, EventKind, Operation, OperationKind, Record};
@@ -64,12 +65,12 @@ fn fault_impact(
 }
 
 fn planned(fault: &Fault) -> FaultSummary {
-    let is_repaired = matches!(fault.kind, FaultKind::Kill | FaultKind::PowerOff);
+    let is_repaired = fault.kind.is_repaired();
     FaultSummary {
         name: fault.name.clone(),
         kind: fault.kind.name().into(),
         node: fault.on.to_string(),
-        planned_at_s: fault.at.as_secs_f64(),
+        planned_at_s: fault.when.planned().map(Nanos::as_secs_f64),
         assumed_repair_s: is_repaired.then(|| fault.lasts.as_secs_f64()),
         ..FaultSummary::default()
     }

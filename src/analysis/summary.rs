@@ -187,7 +187,8 @@ pub struct FaultSummary {
     pub node: String,
     pub mechanism: String,
     pub proof: String,
-    pub planned_at_s: f64,
+    /// `None` where it waits for something that did not happen.
+    pub planned_at_s: Option<f64>,
     pub injected_at_s: Option<f64>,
     pub healed_at_s: Option<f64>,
     /// When a balancer or directory took a hit node out; `None` where nobody reports that.

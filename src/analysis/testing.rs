@@ -3,7 +3,7 @@
 
 use super::{Comparison, Run, Summary, compare, summarise};
 use crate::base::{Histogram, Nanos};
-use crate::fault::{Fault, FaultKind};
+use crate::fault::{Fault, FaultKind, When};
 use crate::plan::{
     Arrivals, HostFacts, LoadPlan, NodePlan, PhasePlan, Plan, RequestPlan, ServerPlan,
 };
@@ -147,9 +147,10 @@ impl Builder {
     pub fn fault(mut self, name: &str, kind: FaultKind, on: &str, at_s: f64, node: &str) -> Self {
         self.faults.push(Fault {
             name: name.into(),
+            series: name.into(),
             kind,
             on: on.parse().unwrap(),
-            at: Nanos::from_secs_f64(at_s),
+            when: When::At { at: Nanos::from_secs_f64(at_s) },
             lasts: Nanos::from_secs(5),
         });
         self.event(at_s, EventKind::FaultInjected, name, node).event(
@@ -225,6 +226,7 @@ impl Builder {
             links: Vec::new(),
             load: load(),
             faults: self.faults.clone(),
+            fault_limits: Default::default(),
             hypothesis_in_time: 0.99,
             is_bundled: true,
             cost_per_request: Nanos::from_micros(1770),

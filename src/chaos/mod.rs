@@ -3,18 +3,22 @@
 //! Chaos does not know that there is load. It sees the target through [`Stand`], which `run` makes
 //! from the fleet. Every injection is healed: on schedule, or when the run ends early.
 
+mod hold;
 mod kill;
-mod pause;
+mod limits;
 mod power_off;
 mod restart;
 mod schedule;
 mod select;
-mod throttle;
+mod terminate;
+#[cfg(test)]
+mod tests;
 
+pub use limits::Limits;
 pub use schedule::{Chaos, Permission};
 
 use crate::base::Nanos;
-use crate::fault::FaultKind;
+use crate::fault::{FaultKind, Lever};
 
 /// What was done, when, how, and what was seen by looking afterwards.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +28,7 @@ pub struct Done {
     /// Right after its effect was seen: when a heal is complete.
     pub ended: Nanos,
     pub mechanism: String,
+    /// What was seen: that it is so; after a hold, what it did (`throttled for 1.2 s of 3 s`).
     pub proof: String,
 }
 
@@ -36,25 +41,34 @@ pub struct NodeView {
     pub is_alive: bool,
 }
 
+/// A link as chaos sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkView {
+    /// A node's name, or `visitors:<region>`.
+    pub from: String,
+    pub to: String,
+}
+
 /// What can be done to a target. Errors are sentences for the record.
 pub trait Stand: Send + Sync {
     fn nodes(&self) -> Vec<NodeView>;
+    fn links(&self) -> Vec<LinkView>;
     /// The node that leads a role now.
     fn leader(&self, role: &str) -> Option<String>;
     fn kill_node(&self, node: &str) -> Result<Done, String>;
     /// SIGTERM, and wait for the exit.
     fn terminate_node(&self, node: &str) -> Result<Done, String>;
     fn start_node(&self, node: &str) -> Result<Done, String>;
-    fn pause_node(&self, node: &str) -> Result<Done, String>;
-    fn resume_node(&self, node: &str) -> Result<Done, String>;
-    fn freeze_server(&self, server: &str) -> Result<Done, String>;
-    fn thaw_server(&self, server: &str) -> Result<Done, String>;
+    /// Waits until a node that was started again answers.
+    fn await_ready(&self, node: &str) -> Result<(), String>;
     fn kill_server(&self, server: &str) -> Result<Done, String>;
     fn start_server(&self, server: &str) -> Result<Done, String>;
-    /// The share of its own CPU that the server keeps; 1 restores it.
-    fn set_server_share(&self, server: &str, share: f64) -> Result<Done, String>;
-    /// The share of its cores that the server keeps, at least one core; 1 restores them.
-    fn set_server_cores(&self, server: &str, share: f64) -> Result<Done, String>;
+    /// Writes into the journal, ahead of the instant, that this is about to be held.
+    fn prepare(&self, hold: &str, lever: &Lever) -> Result<(), String>;
+    /// Puts a lever on; `hold` names it until it is released. Several may be on one resource.
+    fn hold(&self, hold: &str, lever: &Lever) -> Result<Done, String>;
+    /// Takes it off, and says what it did while it was on. Nothing to do is no error.
+    fn release(&self, hold: &str) -> Result<Done, String>;
 }
 
 /// Whom a fault hits, resolved when it fires.
@@ -63,6 +77,8 @@ pub struct Hit {
     pub nodes: Vec<String>,
     /// The servers that hold them.
     pub servers: Vec<String>,
+    /// The links, when the selection named links; then the nodes are those that are dialled.
+    pub links: Vec<LinkView>,
     /// The selection named servers rather than processes.
     pub is_server_wide: bool,
     /// The role whose leader was chosen, when it was chosen as such.
@@ -70,15 +86,28 @@ pub struct Hit {
 }
 
 impl Hit {
-    /// For the event: the node, or the server where it is hit as one.
+    /// For the event: the node, or the server or link where it is hit as one.
     pub fn object(&self) -> String {
+        if !self.links.is_empty() {
+            let text = |l: &LinkView| format!("{}->{}", l.from, l.to);
+            return self.links.iter().map(text).collect::<Vec<_>>().join(" ");
+        }
         let names = if self.is_server_wide { &self.servers } else { &self.nodes };
         names.join(" ")
     }
 }
 
-/// One kind of fault. A new one is a file of this shape and a line in [`injector`].
-trait Injector {
+/// One kind of fault. A new one is a file of this shape and a line in [`injector`]; one that only
+/// holds something is just a line in `hold`.
+trait Injector: Send {
+    /// Ahead of the instant: whatever takes time and changes nothing yet.
+    fn prepare(&self, _hit: &Hit, _stand: &dyn Stand) -> Result<(), String> {
+        Ok(())
+    }
+    /// Takes back what was only prepared.
+    fn heal_prepared(&self, _hit: &Hit, _stand: &dyn Stand) -> Result<(), String> {
+        Ok(())
+    }
     fn inject(&self, hit: &Hit, stand: &dyn Stand) -> Result<Done, String>;
     fn heal(&self, hit: &Hit, stand: &dyn Stand) -> Result<Done, String>;
     /// Whether healing may begin; asked again until it may, within a bound.
@@ -87,26 +116,27 @@ trait Injector {
     }
 }
 
-fn injector(kind: &FaultKind) -> Box<dyn Injector> {
+/// `name` is the fault's, under which its holds are kept.
+fn injector(name: &str, kind: &FaultKind) -> Box<dyn Injector> {
     match kind {
         FaultKind::Kill => Box::new(kill::Kill),
-        FaultKind::PowerOff => Box::new(power_off::PowerOff),
-        FaultKind::Pause => Box::new(pause::Pause),
+        FaultKind::Terminate => Box::new(terminate::Terminate),
+        FaultKind::PowerOff => Box::new(power_off::PowerOff { name: name.into() }),
         FaultKind::Restart => Box::new(restart::Restart),
-        FaultKind::Throttle { to, by } => Box::new(throttle::Throttle { to: *to, by: *by }),
+        kind => Box::new(hold::Holding { name: name.into(), kind: kind.clone() }),
     }
 }
 
-/// Does one thing to each name; the first failure ends it. It began with the first and ended with
-/// the last.
-fn each(
-    names: &[String],
-    mut action: impl FnMut(&str) -> Result<Done, String>,
+/// Does one thing to each; the first failure ends it. It began with the first and ended with the
+/// last.
+fn each<T: ?Sized, A: std::borrow::Borrow<T>>(
+    all: &[A],
+    mut action: impl FnMut(&T) -> Result<Done, String>,
 ) -> Result<Done, String> {
-    let mut all: Option<Done> = None;
-    for name in names {
-        let done = action(name)?;
-        all = Some(match all {
+    let mut total: Option<Done> = None;
+    for one in all {
+        let done = action(one.borrow())?;
+        total = Some(match total {
             None => done,
             Some(before) => Done {
                 began: before.began,
@@ -115,5 +145,5 @@ fn each(
             },
         });
     }
-    all.ok_or_else(|| "nothing was selected".to_string())
+    total.ok_or_else(|| "nothing was selected".to_string())
 }

@@ -1,24 +1,28 @@
-//! Fires and heals the plan's faults on the run's clock, in one thread.
+//! Fires and heals the plan's faults on the run's clock: a thread a fault, so that a heal that has
+//! to wait delays nobody else.
 
+use super::limits::{InForce, Limits};
 use super::{Done, Hit, Injector, Stand, injector, select};
 use crate::base::{Nanos, clock};
-use crate::fault::Fault;
+use crate::fault::{Fault, Trigger, When};
 use crate::record::{Event, EventKind};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 /// How long a heal may be put off while it may not begin (no new leader yet).
 const HEAL_WAIT_MAX: Nanos = Nanos::from_secs(15);
 /// How often it is asked whether it may.
 const HEAL_POLL: Nanos = Nanos::from_millis(10);
+/// Before the instant: whatever takes time and changes nothing yet (the journal's fsync).
+const AHEAD: Nanos = Nanos::from_millis(200);
 
 /// Asked before each injection: `Err` says why the fault must not be injected.
-pub type Permission = Box<dyn Fn(&Fault) -> Result<(), String> + Send>;
+pub type Permission = Box<dyn Fn(&Fault) -> Result<(), String> + Send + Sync>;
 
-/// The thread that fires the faults. Dropping it stops it, and heals what is in force.
+/// The threads that fire the faults. Dropping it stops them, and heals what is in force.
 pub struct Chaos {
-    stop: Arc<(Mutex<bool>, Condvar)>,
-    thread: Option<JoinHandle<()>>,
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Chaos {
@@ -26,22 +30,49 @@ impl Chaos {
     /// injection, heal and skip.
     pub fn start(
         faults: Vec<Fault>,
+        limits: Limits,
         epoch: Nanos,
         stand: Arc<dyn Stand>,
         permission: Permission,
         tell: impl Fn(Event) + Send + 'static,
     ) -> Chaos {
-        let stop = Arc::new((Mutex::new(false), Condvar::new()));
-        let waiter = stop.clone();
-        let thread = std::thread::Builder::new()
-            .name("chaos".into())
-            .spawn(move || {
-                let agenda = Agenda::new(faults);
-                Runner { epoch, stand, permission, tell: Box::new(tell), stop: waiter, agenda }
-                    .run();
-            })
-            .expect("one more thread can be started");
-        Chaos { stop, thread: Some(thread) }
+        let tell: Box<dyn Fn(Event) + Send> = Box::new(tell);
+        let (state, tell) = (Mutex::new(State::default()), Mutex::new(tell));
+        let changed = Condvar::new();
+        let shared = Arc::new(Shared { epoch, stand, permission, limits, tell, state, changed });
+        let one = |fault: Fault| {
+            let injector = injector(&fault.name, &fault.kind);
+            let mut own = Own { shared: shared.clone(), fault, injector, prepared: None };
+            std::thread::Builder::new()
+                .name("chaos".into())
+                .stack_size(256 << 10)
+                .spawn(move || own.run())
+                .expect("one more thread can be started")
+        };
+        let threads = faults.into_iter().map(one).collect();
+        Chaos { shared, threads }
+    }
+
+    /// Takes note of what happened in the run: faults may wait for it.
+    pub fn saw(&self, event: &Event) {
+        let at = Nanos(event.at_ns);
+        let role_of = |node: &str| {
+            let nodes = self.shared.stand.nodes();
+            nodes.iter().find(|n| n.name == node).map(|n| n.role.to_string())
+        };
+        let triggers = match event.kind {
+            // The first leader of all is no change; it is there before instant 0.
+            EventKind::BecameLeader if event.at_ns > 0 => {
+                role_of(&event.subject).map(Trigger::LeaderChanged).into_iter().collect()
+            }
+            EventKind::MemberDown => {
+                let member = event.object.clone();
+                let role = role_of(&member);
+                role.into_iter().chain([member]).map(Trigger::MemberDown).collect()
+            }
+            _ => Vec::new(),
+        };
+        self.shared.happened(triggers, at);
     }
 
     /// Ends early or after the last heal: nothing is in force when this returns.
@@ -49,10 +80,16 @@ impl Chaos {
         self.finish();
     }
 
+    /// Waits for the last heal, without stopping anything.
+    #[cfg(test)]
+    pub(super) fn join(&mut self) {
+        self.threads.drain(..).for_each(|t| t.join().unwrap());
+    }
+
     fn finish(&mut self) {
-        *self.stop.0.lock().expect("the chaos thread does not panic") = true;
-        self.stop.1.notify_all();
-        if let Some(thread) = self.thread.take() {
+        self.shared.state().is_stopped = true;
+        self.shared.changed.notify_all();
+        for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
     }
@@ -64,347 +101,207 @@ impl Drop for Chaos {
     }
 }
 
-/// What is still to be done: injections by time, and what is in force.
-struct Agenda {
-    /// Earliest last.
-    injections: Vec<Fault>,
-    in_force: Vec<InForce>,
-}
-
-struct InForce {
-    fault: Fault,
-    injector: Box<dyn Injector>,
-    hit: Hit,
-    /// Since the start of the run.
-    heal_at: Nanos,
-    planned_heal: Nanos,
-}
-
-enum Next {
-    Inject(Nanos),
-    Heal(usize, Nanos),
-    Nothing,
-}
-
-impl Agenda {
-    fn new(mut faults: Vec<Fault>) -> Self {
-        faults.sort_by_key(|f| std::cmp::Reverse(f.at));
-        Agenda { injections: faults, in_force: Vec::new() }
-    }
-
-    fn next(&self) -> Next {
-        let heal = self.in_force.iter().enumerate().min_by_key(|(_, f)| f.heal_at);
-        match (self.injections.last(), heal) {
-            (Some(fault), Some((index, f))) if f.heal_at <= fault.at => {
-                Next::Heal(index, f.heal_at)
-            }
-            (Some(fault), _) => Next::Inject(fault.at),
-            (None, Some((index, f))) => Next::Heal(index, f.heal_at),
-            (None, None) => Next::Nothing,
-        }
-    }
-}
-
-struct Runner {
+/// What the faults' threads have in common.
+struct Shared {
     epoch: Nanos,
     stand: Arc<dyn Stand>,
     permission: Permission,
-    tell: Box<dyn Fn(Event) + Send>,
-    stop: Arc<(Mutex<bool>, Condvar)>,
-    agenda: Agenda,
+    limits: Limits,
+    tell: Mutex<Box<dyn Fn(Event) + Send>>,
+    state: Mutex<State>,
+    changed: Condvar,
 }
 
-impl Runner {
-    fn run(mut self) {
-        loop {
-            match self.agenda.next() {
-                Next::Nothing => return,
-                Next::Inject(at) => {
-                    if self.stopped_before(at) {
-                        break;
-                    }
-                    self.inject();
-                }
-                Next::Heal(index, at) => {
-                    if self.stopped_before(at) {
-                        break;
-                    }
-                    self.heal_when_allowed(index);
-                }
-            }
-        }
-        while let Some(in_force) = self.agenda.in_force.pop() {
-            self.heal(in_force);
-        }
-    }
+#[derive(Default)]
+struct State {
+    is_stopped: bool,
+    in_force: InForce,
+    /// What has happened that a fault may wait for; the first time of each.
+    happened: Vec<(Trigger, Nanos)>,
+}
 
-    /// Waits until an instant of the run; true when the run was stopped meanwhile.
-    fn stopped_before(&self, at: Nanos) -> bool {
-        let mut stopped = self.stop.0.lock().expect("no panic while holding the flag");
-        loop {
-            let left = (self.epoch + at).saturating_sub(clock::now());
-            if *stopped || left.0 == 0 {
-                return *stopped;
-            }
-            stopped = self
-                .stop
-                .1
-                .wait_timeout(stopped, left.duration())
-                .expect("no panic while holding the flag")
-                .0;
-        }
-    }
-
-    fn inject(&mut self) {
-        let Some(fault) = self.agenda.injections.pop() else { return };
-        let hit = match (self.permission)(&fault)
-            .and_then(|()| select::resolve(&fault.on, self.stand.as_ref()))
-        {
-            Ok(hit) => hit,
-            Err(why) => {
-                let at = self.now();
-                return self.event(
-                    EventKind::FaultSkipped,
-                    &fault,
-                    String::new(),
-                    at,
-                    fault.at,
-                    why,
-                );
-            }
-        };
-        let injector = injector(&fault.kind);
-        match injector.inject(&hit, self.stand.as_ref()) {
-            Ok(done) => {
-                self.done(EventKind::FaultInjected, &fault, &hit, fault.at, &done);
-                let heal_at = self.since_start(done.began) + fault.lasts;
-                self.agenda.in_force.push(InForce {
-                    fault,
-                    injector,
-                    hit,
-                    heal_at,
-                    planned_heal: heal_at,
-                });
-            }
-            // It may have been done in part: what was hit is healed at once.
-            Err(why) => {
-                let at = self.now();
-                let text = format!("could not be injected: {why}");
-                self.event(EventKind::FaultSkipped, &fault, hit.object(), at, fault.at, text);
-                let _ = injector.heal(&hit, self.stand.as_ref());
-            }
-        }
-    }
-
-    fn heal_when_allowed(&mut self, index: usize) {
-        let now = self.now();
-        let waiting = &mut self.agenda.in_force[index];
-        let is_overdue = now > waiting.planned_heal + HEAL_WAIT_MAX;
-        if !is_overdue && !waiting.injector.may_heal(&waiting.hit, self.stand.as_ref()) {
-            waiting.heal_at = now + HEAL_POLL;
-            return;
-        }
-        let in_force = self.agenda.in_force.swap_remove(index);
-        self.heal(in_force);
-    }
-
-    fn heal(&self, f: InForce) {
-        match f.injector.heal(&f.hit, self.stand.as_ref()) {
-            Ok(done) => self.done(EventKind::FaultHealed, &f.fault, &f.hit, f.planned_heal, &done),
-            Err(why) => {
-                let at = self.now();
-                self.event(
-                    EventKind::HealFailed,
-                    &f.fault,
-                    f.hit.object(),
-                    at,
-                    f.planned_heal,
-                    why,
-                );
-            }
-        }
-    }
-
-    fn done(&self, kind: EventKind, fault: &Fault, hit: &Hit, planned: Nanos, done: &Done) {
-        let detail = format!("mechanism={}; proof={}", done.mechanism, done.proof);
-        let at = if kind == EventKind::FaultInjected { done.began } else { done.ended };
-        self.event(kind, fault, hit.object(), self.since_start(at), planned, detail);
-    }
-
-    fn event(
-        &self,
-        kind: EventKind,
-        fault: &Fault,
-        object: String,
-        at: Nanos,
-        planned: Nanos,
-        detail: String,
-    ) {
-        let lateness_ns = Some(at.saturating_sub(planned).0);
-        let subject = fault.name.clone();
-        (self.tell)(Event { at_ns: at.0, kind, subject, object, lateness_ns, detail });
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn now(&self) -> Nanos {
-        self.since_start(clock::now())
+        clock::now().saturating_sub(self.epoch)
     }
 
-    fn since_start(&self, at: Nanos) -> Nanos {
-        at.saturating_sub(self.epoch)
+    fn happened(&self, triggers: Vec<Trigger>, at: Nanos) {
+        let mut state = self.state();
+        for trigger in triggers {
+            if state.happened.iter().all(|(before, _)| *before != trigger) {
+                state.happened.push((trigger, at));
+            }
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Waits until an instant of the run; false when the run was stopped before.
+    fn reached(&self, at: Nanos) -> bool {
+        let mut state = self.state();
+        loop {
+            let left = (self.epoch + at).saturating_sub(clock::now());
+            if state.is_stopped || left.0 == 0 {
+                return !state.is_stopped;
+            }
+            let waited = self.changed.wait_timeout(state, left.duration());
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// When the trigger happened; `None` when the run was stopped before.
+    fn await_trigger(&self, trigger: &Trigger) -> Option<Nanos> {
+        let mut state = self.state();
+        loop {
+            if state.is_stopped {
+                return None;
+            }
+            if let Some((_, at)) = state.happened.iter().find(|(known, _)| known == trigger) {
+                return Some(*at);
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::super::NodeView;
-    use super::*;
-    use crate::fault::FaultKind;
-    use std::sync::mpsc;
+/// One fault and its thread.
+struct Own {
+    shared: Arc<Shared>,
+    fault: Fault,
+    injector: Box<dyn Injector>,
+    /// Whom it was prepared for, ahead of the instant.
+    prepared: Option<Hit>,
+}
 
-    /// A target that notes what is done to it.
-    #[derive(Default)]
-    struct Fake {
-        calls: Mutex<Vec<String>>,
-        leader: Mutex<Option<String>>,
-    }
-
-    impl Fake {
-        fn call(&self, what: &str, whom: &str) -> Result<Done, String> {
-            self.calls.lock().unwrap().push(format!("{what} {whom}"));
-            if what == "kill" {
-                *self.leader.lock().unwrap() = Some("database-2".into());
+impl Own {
+    fn run(&mut self) {
+        let Some(due) = self.due() else { return };
+        if !self.shared.reached(due.saturating_sub(AHEAD)) {
+            return;
+        }
+        // Whoever it turns out to be: only the choice of the instant itself counts.
+        let _ = self.choose().and_then(|hit| self.prepare(hit));
+        if !self.shared.reached(due) {
+            return self.unprepare();
+        }
+        match self.choose().and_then(|hit| self.prepare(hit)).and_then(|hit| self.enter(hit)) {
+            Ok(hit) => self.inject(&hit, due),
+            Err(why) => {
+                self.unprepare();
+                self.event(EventKind::FaultSkipped, String::new(), self.shared.now(), due, why);
             }
-            let now = clock::now();
-            Ok(Done { began: now, ended: now, mechanism: "fake".into(), proof: "seen".into() })
         }
     }
 
-    impl Stand for Fake {
-        fn nodes(&self) -> Vec<NodeView> {
-            let node = |name: &str, role, server: &str| NodeView {
-                name: name.into(),
-                role,
-                server: server.into(),
-                is_alive: true,
-            };
-            vec![
-                node("app-1", "app", "small-1"),
-                node("app-2", "app", "small-2"),
-                node("database-1", "database", "db-1"),
-                node("database-2", "database", "db-2"),
-            ]
-        }
-        fn leader(&self, _: &str) -> Option<String> {
-            self.leader.lock().unwrap().clone()
-        }
-        fn kill_node(&self, n: &str) -> Result<Done, String> {
-            self.call("kill", n)
-        }
-        fn terminate_node(&self, n: &str) -> Result<Done, String> {
-            self.call("terminate", n)
-        }
-        fn start_node(&self, n: &str) -> Result<Done, String> {
-            self.call("start", n)
-        }
-        fn pause_node(&self, n: &str) -> Result<Done, String> {
-            self.call("pause", n)
-        }
-        fn resume_node(&self, n: &str) -> Result<Done, String> {
-            self.call("resume", n)
-        }
-        fn freeze_server(&self, s: &str) -> Result<Done, String> {
-            self.call("freeze", s)
-        }
-        fn thaw_server(&self, s: &str) -> Result<Done, String> {
-            self.call("thaw", s)
-        }
-        fn kill_server(&self, s: &str) -> Result<Done, String> {
-            self.call("kill-server", s)
-        }
-        fn start_server(&self, s: &str) -> Result<Done, String> {
-            self.call("start-server", s)
-        }
-        fn set_server_share(&self, s: &str, share: f64) -> Result<Done, String> {
-            self.call("share", &format!("{s} {share}"))
-        }
-        fn set_server_cores(&self, s: &str, share: f64) -> Result<Done, String> {
-            self.call("cores", &format!("{s} {share}"))
+    fn due(&self) -> Option<Nanos> {
+        match &self.fault.when {
+            When::At { at } => Some(*at),
+            When::After { after, wait } => Some(self.shared.await_trigger(after)? + *wait),
         }
     }
 
-    fn fault(name: &str, kind: FaultKind, on: &str, at_ms: u64, lasts_ms: u64) -> Fault {
-        Fault {
-            name: name.into(),
-            kind,
-            on: on.parse().unwrap(),
-            at: Nanos::from_millis(at_ms),
-            lasts: Nanos::from_millis(lasts_ms),
+    fn choose(&self) -> Result<Hit, String> {
+        (self.shared.permission)(&self.fault)?;
+        select::resolve(&self.fault.on, self.shared.stand.as_ref())
+    }
+
+    fn prepare(&mut self, hit: Hit) -> Result<Hit, String> {
+        if self.prepared.as_ref() != Some(&hit) {
+            self.unprepare();
+            self.injector.prepare(&hit, self.shared.stand.as_ref())?;
+            self.prepared = Some(hit.clone());
+        }
+        Ok(hit)
+    }
+
+    /// What was prepared for somebody who is not hit after all.
+    fn unprepare(&mut self) {
+        if let Some(hit) = self.prepared.take() {
+            let _ = self.injector.heal_prepared(&hit, self.shared.stand.as_ref());
         }
     }
 
-    /// Runs the faults to their end; the calls made and the events told.
-    fn run(faults: Vec<Fault>, leader: Option<&str>) -> (Vec<String>, Vec<Event>) {
-        let fake = Arc::new(Fake::default());
-        *fake.leader.lock().unwrap() = leader.map(str::to_string);
-        let (tell, told) = mpsc::channel();
-        let stand: Arc<dyn Stand> = fake.clone();
-        let allow: Permission = Box::new(|_| Ok(()));
-        let mut chaos =
-            Chaos::start(faults, clock::now(), stand, allow, move |e| tell.send(e).unwrap());
-        chaos.thread.take().unwrap().join().unwrap();
-        let calls = fake.calls.lock().unwrap().clone();
-        (calls, told.try_iter().collect())
+    /// One more fault in force, if the limits allow it.
+    fn enter(&self, hit: Hit) -> Result<Hit, String> {
+        let nodes = self.shared.stand.nodes();
+        let mut state = self.shared.state();
+        self.shared.limits.allow(&state.in_force, &self.fault, &hit, &nodes)?;
+        state.in_force.insert(self.fault.name.clone(), (self.fault.kind.clone(), hit.clone()));
+        Ok(hit)
     }
 
-    #[test]
-    fn every_fault_is_healed_in_the_order_of_time() {
-        let (calls, events) = run(
-            vec![
-                fault("b", FaultKind::Kill, "app-2", 5, 10),
-                fault("a", FaultKind::PowerOff, "server:app-1", 1, 8),
-            ],
-            None,
-        );
-        let expected = [
-            "freeze small-1",
-            "kill app-2",
-            "kill-server small-1",
-            "start-server small-1",
-            "start app-2",
-        ];
-        assert_eq!(calls, expected);
-        assert_eq!(events.len(), 4);
-        assert!(events.iter().all(|e| e.detail.contains("proof=seen")), "{events:?}");
-        assert_eq!(events[0].object, "small-1");
+    fn leave(&self) {
+        self.shared.state().in_force.remove(&self.fault.name);
     }
 
-    #[test]
-    fn without_a_leader_the_fault_is_skipped_and_never_turned_on_another() {
-        let (calls, events) = run(vec![fault("k", FaultKind::Kill, "database/leader", 1, 1)], None);
-        assert!(calls.is_empty(), "{calls:?}");
-        assert_eq!(events[0].kind, EventKind::FaultSkipped);
-        assert!(events[0].detail.contains("no node leads"), "{events:?}");
+    fn inject(&mut self, hit: &Hit, due: Nanos) {
+        match self.injector.inject(hit, self.shared.stand.as_ref()) {
+            Ok(done) => {
+                let injected = self.since_start(done.began);
+                self.done(EventKind::FaultInjected, hit, injected, due, &done);
+                self.tell_triggers(Trigger::Injected, injected);
+                let heal_at = injected + self.fault.lasts;
+                self.shared.reached(heal_at);
+                self.await_permission_to_heal(hit, heal_at);
+                self.heal(hit, heal_at);
+            }
+            // It may have been done in part: what was hit is healed at once.
+            Err(why) => {
+                let text = format!("could not be injected: {why}");
+                self.event(EventKind::FaultSkipped, hit.object(), self.shared.now(), due, text);
+                let _ = self.injector.heal(hit, self.shared.stand.as_ref());
+            }
+        }
+        self.leave();
     }
 
-    #[test]
-    fn a_killed_leader_returns_after_the_new_one_leads() {
-        let kill = fault("k", FaultKind::Kill, "database/leader", 1, 1);
-        let (calls, _) = run(vec![kill], Some("database-1"));
-        assert_eq!(calls, ["kill database-1", "start database-1"]);
+    fn await_permission_to_heal(&self, hit: &Hit, heal_at: Nanos) {
+        let stand = self.shared.stand.as_ref();
+        let mut look_at = heal_at;
+        while !self.injector.may_heal(hit, stand) && self.shared.now() < heal_at + HEAL_WAIT_MAX {
+            look_at = look_at.max(self.shared.now()) + HEAL_POLL;
+            if !self.shared.reached(look_at) {
+                return;
+            }
+        }
     }
 
-    #[test]
-    fn stopping_heals_what_is_in_force() {
-        let fake = Arc::new(Fake::default());
-        let (tell, told) = mpsc::channel();
-        let faults = vec![fault("p", FaultKind::Pause, "app", 0, 3_600_000)];
-        let stand: Arc<dyn Stand> = fake.clone();
-        let allow: Permission = Box::new(|_| Ok(()));
-        let chaos =
-            Chaos::start(faults, clock::now(), stand, allow, move |e| tell.send(e).unwrap());
-        assert_eq!(told.recv().unwrap().kind, EventKind::FaultInjected);
-        chaos.stop();
-        assert_eq!(told.recv().unwrap().kind, EventKind::FaultHealed);
-        assert_eq!(fake.calls.lock().unwrap().len(), 4);
+    fn heal(&self, hit: &Hit, planned: Nanos) {
+        match self.injector.heal(hit, self.shared.stand.as_ref()) {
+            Ok(done) => {
+                let healed = self.since_start(done.ended);
+                self.done(EventKind::FaultHealed, hit, healed, planned, &done);
+                self.tell_triggers(Trigger::Healed, healed);
+            }
+            Err(why) => {
+                let now = self.shared.now();
+                self.event(EventKind::HealFailed, hit.object(), now, planned, why);
+            }
+        }
+    }
+
+    fn tell_triggers(&self, trigger: fn(String) -> Trigger, at: Nanos) {
+        let names = [self.fault.name.clone(), self.fault.series.clone()];
+        self.shared.happened(names.map(trigger).into(), at);
+    }
+
+    fn done(&self, kind: EventKind, hit: &Hit, at: Nanos, planned: Nanos, done: &Done) {
+        let detail = format!("mechanism={}; proof={}", done.mechanism, done.proof);
+        self.event(kind, hit.object(), at, planned, detail);
+    }
+
+    fn event(&self, kind: EventKind, object: String, at: Nanos, planned: Nanos, detail: String) {
+        let lateness_ns = Some(at.saturating_sub(planned).0);
+        let subject = self.fault.name.clone();
+        let event = Event { at_ns: at.0, kind, subject, object, lateness_ns, detail };
+        (self.shared.tell.lock().unwrap_or_else(PoisonError::into_inner))(event);
+    }
+
+    fn since_start(&self, at: Nanos) -> Nanos {
+        at.saturating_sub(self.shared.epoch)
     }
 }

@@ -1,4 +1,5 @@
-//! Whom a fault hits. Written `app-1`, `server:app-1`, `app`, `app:25%` or `database/leader`.
+//! Whom a fault hits. Written `app-1`, `server:app-1`, `app`, `app:25%`, `database/leader`, or a
+//! link, `app->database/leader`, whose two ends are any of these but a server.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -18,10 +19,18 @@ pub enum Selector {
     Share(String, f64),
     /// The node that leads a role when the fault fires: `database/leader`.
     Leader(String),
+    /// Every link from a node of the first to a node of the second: `app->database`. Visitors are
+    /// `visitors`, or `visitors:eu` for those of a region.
+    Link(Box<Selector>, Box<Selector>),
+    /// Visitors, as the dialling end of a link: of this region, or of all.
+    Visitors(Option<String>),
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` selects nothing; write app-1, server:app-1, app, app:25% or database/leader")]
+#[error(
+    "`{0}` selects nothing; write app-1, server:app-1, app, app:25%, database/leader or, for a \
+     link, app->database"
+)]
 pub struct SelectorError(String);
 
 impl FromStr for Selector {
@@ -34,6 +43,20 @@ impl FromStr for Selector {
                 && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
             sound.then(|| name.to_string()).ok_or_else(wrong)
         };
+        if let Some((from, to)) = text.split_once("->") {
+            let from = match from.trim().split_once(':') {
+                Some(("visitors", region)) => Selector::Visitors(Some(named(region)?)),
+                None if from.trim() == "visitors" => Selector::Visitors(None),
+                _ => from.trim().parse().map_err(|_| wrong())?,
+            };
+            let to: Selector = to.trim().parse().map_err(|_| wrong())?;
+            let is_end =
+                |end: &Selector| !matches!(end, Selector::ServerOf(_) | Selector::Link(..));
+            return match is_end(&from) && is_end(&to) {
+                true => Ok(Selector::Link(Box::new(from), Box::new(to))),
+                false => Err(wrong()),
+            };
+        }
         if let Some(node) = text.strip_prefix("server:") {
             return Ok(Selector::ServerOf(named(node)?));
         }
@@ -75,6 +98,9 @@ impl fmt::Display for Selector {
             Selector::ServerOf(name) => write!(f, "server:{name}"),
             Selector::Share(role, share) => write!(f, "{role}:{}%", share * 100.0),
             Selector::Leader(role) => write!(f, "{role}/leader"),
+            Selector::Link(from, to) => write!(f, "{from}->{to}"),
+            Selector::Visitors(None) => f.write_str("visitors"),
+            Selector::Visitors(Some(region)) => write!(f, "visitors:{region}"),
         }
     }
 }
@@ -85,10 +111,30 @@ mod tests {
 
     #[test]
     fn selectors_read_back() {
-        for text in ["app-1", "server:app-1", "app", "app:25%", "database/leader"] {
+        for text in [
+            "app-1",
+            "server:app-1",
+            "app",
+            "app:25%",
+            "database/leader",
+            "app->database/leader",
+            "visitors->balancer",
+            "visitors:eu->cdn-1",
+        ] {
             assert_eq!(text.parse::<Selector>().unwrap().to_string(), text);
         }
-        for text in ["", "app:", "app:0%", "app:120%", "/leader", "a b", "server:"] {
+        for text in [
+            "",
+            "app:",
+            "app:0%",
+            "app:120%",
+            "/leader",
+            "a b",
+            "server:",
+            "a->",
+            "a->server:b",
+            "a->b->c",
+        ] {
             let error = text.parse::<Selector>().unwrap_err().to_string();
             assert!(error.contains("database/leader"), "{error}");
         }

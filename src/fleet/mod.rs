@@ -7,6 +7,7 @@ pub mod keeper;
 mod operations;
 mod protocol;
 mod ready;
+mod rules;
 mod setup;
 mod state;
 mod watch;
@@ -25,6 +26,7 @@ use crate::plan::Plan;
 use client::lock;
 use protocol::{Answer, Ask};
 use setup::Folders;
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -167,6 +169,22 @@ impl Fleet {
         lock(&self.shared.state).nodes.get(node)?.process
     }
 
+    /// Where processes of this run can be asked for something, by name.
+    fn admin_addresses(&self) -> BTreeMap<String, SocketAddr> {
+        lock(&self.shared.state).admin_addresses()
+    }
+
+    /// Waits until a node that was started again is ready.
+    ///
+    /// # Errors
+    /// When it ends, or is not ready within the bound.
+    pub fn await_ready_again(&self, node: &str) -> Result<(), FleetError> {
+        self.shared.await_ready(node, READY_BOUND).map_err(|why| {
+            let log = self.log_end(node);
+            FleetError::NotReady { node: node.into(), why, log }
+        })
+    }
+
     /// Names of all nodes of the plan.
     pub fn nodes(&self) -> Vec<String> {
         let state = lock(&self.shared.state);
@@ -176,7 +194,7 @@ impl Fleet {
     /// Names of all servers of the plan.
     pub fn servers(&self) -> Vec<String> {
         let state = lock(&self.shared.state);
-        state.servers.keys().filter(|n| *n != RELAY).cloned().collect()
+        state.servers.iter().filter(|n| *n != RELAY).cloned().collect()
     }
 
     pub fn server_of(&self, node: &str) -> Option<String> {

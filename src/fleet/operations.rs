@@ -2,7 +2,9 @@
 //! looking afterwards.
 
 use super::protocol::{Answer, Ask, Stamp};
+use super::rules::Rule;
 use super::{Fleet, FleetError};
+use crate::fault::Lever;
 use std::time::Duration;
 
 /// For a node to end after SIGTERM.
@@ -39,40 +41,44 @@ impl Fleet {
         Err(FleetError::NotTerminated { node, after, proof: killed.proof })
     }
 
-    /// Stops the node's processes; they go on as if nothing had happened when resumed.
+    /// Writes into the journal that this is about to be held, ahead of the instant.
     ///
     /// # Errors
-    /// When it does not run, or is not seen to be stopped.
-    pub fn pause_node(&self, node: &str) -> Result<Stamp, FleetError> {
-        let stamp = self.do_stamped(Ask::PauseNode { node: node.into() })?;
-        self.shared.set_paused(node, true);
-        Ok(stamp)
+    /// When it cannot be held here, or the journal cannot be written.
+    pub fn prepare(&self, hold: &str, lever: &Lever) -> Result<Stamp, FleetError> {
+        match lever {
+            Lever::Node { .. } | Lever::Link { .. } => Ok(Stamp::default()),
+            _ => self.do_stamped(Ask::Prepare { hold: hold.into(), lever: lever.clone() }),
+        }
     }
 
-    /// # Errors
-    /// When it does not run, or is not seen to go on.
-    pub fn resume_node(&self, node: &str) -> Result<Stamp, FleetError> {
-        let stamp = self.do_stamped(Ask::ResumeNode { node: node.into() })?;
-        self.shared.set_paused(node, false);
-        Ok(stamp)
-    }
-
-    /// The whole server falls silent; its kernel still accepts connections.
+    /// Puts a lever on; `hold` names it until it is released. Several may be on one resource.
     ///
     /// # Errors
-    /// When it is not seen to be frozen.
-    pub fn freeze_server(&self, server: &str) -> Result<Stamp, FleetError> {
-        let stamp = self.do_stamped(Ask::FreezeServer { server: server.into() })?;
-        self.shared.set_frozen(server, true);
+    /// When it cannot be held here, or is not seen to be so; then it is off again.
+    pub fn hold(&self, hold: &str, lever: &Lever) -> Result<Stamp, FleetError> {
+        let stamp = match self.rule_of(lever)? {
+            Some(rule) => rule.put(hold)?,
+            None => self.do_stamped(Ask::Hold { hold: hold.into(), lever: lever.clone() })?,
+        };
+        self.shared.held(hold, lever);
         Ok(stamp)
     }
 
+    /// Takes it off; the proof says what it did. Nothing to do is no error.
+    ///
     /// # Errors
-    /// When it is not seen to be thawed.
-    pub fn thaw_server(&self, server: &str) -> Result<Stamp, FleetError> {
-        let stamp = self.do_stamped(Ask::ThawServer { server: server.into() })?;
-        self.shared.set_frozen(server, false);
-        Ok(stamp)
+    /// When the resource is not seen to be as the remaining holds want it.
+    pub fn release(&self, hold: &str) -> Result<Stamp, FleetError> {
+        match self.shared.released(hold).map(|lever| self.rule_of(&lever)).transpose()?.flatten() {
+            Some(rule) => rule.delete(hold),
+            None => self.do_stamped(Ask::Release { hold: hold.into() }),
+        }
+    }
+
+    /// Levers that a process on this machine pulls at itself are asked for at its admin address.
+    fn rule_of(&self, lever: &Lever) -> Result<Option<Rule>, FleetError> {
+        Rule::of(lever, &self.admin_addresses()).transpose()
     }
 
     /// Kills all of a server's processes, frozen or not; it stays down until it is started.
@@ -80,9 +86,7 @@ impl Fleet {
     /// # Errors
     /// When a process is left.
     pub fn kill_server(&self, server: &str) -> Result<Stamp, FleetError> {
-        let stamp = self.do_stamped(Ask::KillServer { server: server.into() })?;
-        self.shared.set_frozen(server, false);
-        Ok(stamp)
+        self.do_stamped(Ask::KillServer { server: server.into() })
     }
 
     /// Starts all of a server's nodes that do not run.
@@ -91,30 +95,6 @@ impl Fleet {
     /// When all run, or one cannot be started.
     pub fn start_server(&self, server: &str) -> Result<Stamp, FleetError> {
         self.do_stamped(Ask::StartServer { server: server.into() })
-    }
-
-    /// Leaves the server this fraction of its own CPU share; 1.0 restores it.
-    ///
-    /// # Errors
-    /// When the fraction is not in (0, 1], or the kernel refuses.
-    pub fn set_server_share(&self, server: &str, fraction: f64) -> Result<Stamp, FleetError> {
-        self.do_stamped(Ask::SetShare { server: server.into(), fraction })
-    }
-
-    /// Leaves the server this many of the stack's cores.
-    ///
-    /// # Errors
-    /// When that takes nothing away.
-    pub fn set_server_cpus(&self, server: &str, n: u32) -> Result<Stamp, FleetError> {
-        self.do_stamped(Ask::SetCpus { server: server.into(), cpus: Some(n) })
-    }
-
-    /// Gives the server all of the stack's cores again.
-    ///
-    /// # Errors
-    /// When a living process refuses.
-    pub fn restore_server_cpus(&self, server: &str) -> Result<Stamp, FleetError> {
-        self.do_stamped(Ask::SetCpus { server: server.into(), cpus: None })
     }
 
     pub(super) fn do_stamped(&self, ask: Ask) -> Result<Stamp, FleetError> {

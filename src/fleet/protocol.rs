@@ -1,6 +1,7 @@
 //! What brunt and its keeper say to each other: JSON lines over a socket pair.
 
 use crate::base::Nanos;
+use crate::fault::Lever;
 use crate::host::Identity;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -32,32 +33,25 @@ pub enum Ask {
     TerminateNode {
         node: String,
     },
-    PauseNode {
-        node: String,
-    },
-    ResumeNode {
-        node: String,
-    },
-    FreezeServer {
-        server: String,
-    },
-    ThawServer {
-        server: String,
-    },
     KillServer {
         server: String,
     },
     StartServer {
         server: String,
     },
-    SetShare {
-        server: String,
-        fraction: f64,
+    /// Writes into the journal that this is about to be held, so that holding it needs no disk.
+    Prepare {
+        hold: String,
+        lever: Lever,
     },
-    /// `None` restores.
-    SetCpus {
-        server: String,
-        cpus: Option<u32>,
+    /// Puts a lever on, prepared or not; `hold` names it until it is released.
+    Hold {
+        hold: String,
+        lever: Lever,
+    },
+    /// Takes it off; what else holds the same resource stays in force.
+    Release {
+        hold: String,
     },
     ServerUse,
     Shutdown,

@@ -80,7 +80,9 @@ fn relay(plan: &Plan, folders: &Folders<'_>, options: &Options) -> Option<NodeSp
     if links.is_empty() {
         return None;
     }
-    let stdin = serde_json::json!({ "links": links }).to_string();
+    let admin = plan.host.relay_admin();
+    let stdin =
+        serde_json::json!({ "links": links, "admin": admin, "seed": plan.seed }).to_string();
     spec(RELAY, RELAY, RELAY, stdin, folders, options).ok()
 }
 

@@ -1,9 +1,10 @@
 //! What brunt knows of its nodes, from what the keeper and the nodes told.
 
 use crate::base::Nanos;
+use crate::fault::Lever;
 use crate::host::Identity;
 use crate::record::NodeEventKind;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 /// What a node is doing.
@@ -28,15 +29,14 @@ pub struct NodeInfo {
     /// Counts starts, so that a late answer about an earlier process is told apart.
     pub starts: u32,
     pub is_ready: bool,
-    pub is_paused: bool,
     pub leads_in_term: Option<u64>,
     /// How the last process ended.
     pub ended: Option<String>,
 }
 
 impl NodeInfo {
-    pub fn state(&self, is_frozen: bool) -> NodeState {
-        match (self.process, self.is_paused || is_frozen, self.is_ready) {
+    pub fn state(&self, is_stopped: bool) -> NodeState {
+        match (self.process, is_stopped, self.is_ready) {
             (None, _, _) => NodeState::Down,
             (Some(_), true, _) => NodeState::Paused,
             (Some(_), false, true) => NodeState::Ready,
@@ -48,15 +48,21 @@ impl NodeInfo {
 #[derive(Clone, Debug, Default)]
 pub struct State {
     pub nodes: BTreeMap<String, NodeInfo>,
-    /// Server → whether it is frozen.
-    pub servers: BTreeMap<String, bool>,
+    pub servers: BTreeSet<String>,
+    /// What faults hold, by the id of the hold.
+    pub holds: BTreeMap<String, Lever>,
     pub is_keeper_lost: bool,
 }
 
 impl State {
     pub fn node_state(&self, name: &str) -> Option<NodeState> {
         let node = self.nodes.get(name)?;
-        Some(node.state(self.servers.get(&node.server).copied().unwrap_or_default()))
+        let is_stopped = self.holds.values().any(|lever| match lever {
+            Lever::Pause { node } => node == name,
+            Lever::Freeze { server } => *server == node.server,
+            _ => false,
+        });
+        Some(node.state(is_stopped))
     }
 
     /// The node that claims the highest term among those whose process runs.
@@ -66,11 +72,15 @@ impl State {
         claims.max().map(|(_, name)| name.clone())
     }
 
+    pub fn admin_addresses(&self) -> BTreeMap<String, SocketAddr> {
+        self.nodes.iter().filter_map(|(name, n)| Some((name.clone(), n.admin?))).collect()
+    }
+
     pub fn started(&mut self, name: &str, process: Identity) {
         if let Some(node) = self.nodes.get_mut(name) {
             node.process = Some(process);
             node.starts += 1;
-            (node.is_ready, node.is_paused) = (false, false);
+            node.is_ready = false;
             (node.leads_in_term, node.ended) = (None, None);
         }
     }
@@ -78,7 +88,7 @@ impl State {
     pub fn exited(&mut self, name: &str, how: &str) {
         if let Some(node) = self.nodes.get_mut(name) {
             node.process = None;
-            (node.is_ready, node.is_paused) = (false, false);
+            node.is_ready = false;
             node.leads_in_term = None;
             node.ended = Some(how.to_string());
         }
@@ -118,12 +128,16 @@ mod tests {
             process: None,
             starts: 0,
             is_ready: false,
-            is_paused: false,
             leads_in_term: None,
             ended: None,
         };
         let nodes = ["a", "b"].map(|n| (n.to_string(), node.clone())).into();
-        State { nodes, servers: [("s".to_string(), false)].into(), is_keeper_lost: false }
+        State {
+            nodes,
+            servers: ["s".to_string()].into(),
+            holds: BTreeMap::new(),
+            is_keeper_lost: false,
+        }
     }
 
     #[test]
@@ -147,7 +161,7 @@ mod tests {
         assert_eq!(state.node_state("a"), Some(NodeState::Down));
         state.started("a", Identity::own());
         assert_eq!(state.node_state("a"), Some(NodeState::Starting));
-        state.servers.insert("s".into(), true);
+        state.holds.insert("h".into(), Lever::Freeze { server: "s".into() });
         assert_eq!(state.node_state("a"), Some(NodeState::Paused));
         assert_eq!(state.node_state("c"), None);
     }

@@ -3,13 +3,16 @@
 use super::client::{Client, lock};
 use super::protocol::{Setup, Tell};
 use super::ready;
+use super::rules::Rule;
 use super::setup::RELAY;
 use super::state::{NodeInfo, State};
 use crate::base::{Nanos, clock};
+use crate::fault::Lever;
 use crate::host::heal::undo;
 use crate::host::journal::Story;
 use crate::plan::Plan;
 use crate::record::{NodeEvent, NodeEventKind};
+use std::collections::BTreeMap;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -69,21 +72,24 @@ impl Shared {
         events: Sender<FleetEvent>,
         asks_health: bool,
     ) -> Shared {
-        let admin = |name: &str| plan.nodes.iter().find(|n| n.name == name).map(|n| n.admin);
+        let admin = |name: &str| match name {
+            RELAY => Some(plan.host.relay_admin()),
+            name => plan.nodes.iter().find(|n| n.name == name).map(|n| n.admin),
+        };
         let info = |name: &str, server: &str| NodeInfo {
             server: server.into(),
             admin: admin(name),
             process: None,
             starts: 0,
             is_ready: false,
-            is_paused: false,
             leads_in_term: None,
             ended: None,
         };
         let nodes = setup.nodes.iter().map(|n| (n.name.clone(), info(&n.name, &n.server)));
         let state = State {
             nodes: nodes.collect(),
-            servers: setup.servers.iter().map(|s| (s.name.clone(), false)).collect(),
+            servers: setup.servers.iter().map(|s| s.name.clone()).collect(),
+            holds: BTreeMap::new(),
             is_keeper_lost: false,
         };
         Shared {
@@ -102,16 +108,14 @@ impl Shared {
         self.is_ending.store(true, Ordering::SeqCst);
     }
 
-    pub fn set_paused(&self, node: &str, is_paused: bool) {
-        if let Some(node) = lock(&self.state).nodes.get_mut(node) {
-            node.is_paused = is_paused;
-        }
+    /// What a fault holds from now on.
+    pub fn held(&self, hold: &str, lever: &Lever) {
+        lock(&self.state).holds.insert(hold.into(), lever.clone());
     }
 
-    pub fn set_frozen(&self, server: &str, is_frozen: bool) {
-        if let Some(frozen) = lock(&self.state).servers.get_mut(server) {
-            *frozen = is_frozen;
-        }
+    /// What it held, when it held something.
+    pub fn released(&self, hold: &str) -> Option<Lever> {
+        lock(&self.state).holds.remove(hold)
     }
 
     /// How the node ended, when it did within the bound.
@@ -141,6 +145,35 @@ impl Shared {
             let name = late.map_or("?", |(name, _)| name).to_string();
             Err((name, format!("no answer within {bound:?}")))
         })
+    }
+
+    /// Waits until this node is ready; why not, when it ends or is late.
+    pub fn await_ready(&self, node: &str, bound: Duration) -> Result<(), String> {
+        let settled = self.await_state(bound, |state| match state.nodes.get(node) {
+            None => Some(Err("there is no such node".into())),
+            Some(n) if n.is_ready => Some(Ok(())),
+            Some(NodeInfo { process: None, ended: Some(how), .. }) => Some(Err(how.clone())),
+            Some(_) => None,
+        });
+        settled.unwrap_or_else(|| Err(format!("no answer within {bound:?}")))
+    }
+
+    /// Tells a process that has just been started what faults hold of it.
+    fn put_rules(&self, node: &str) {
+        let (holds, admins) = {
+            let state = lock(&self.state);
+            (state.holds.clone(), state.admin_addresses())
+        };
+        let is_its = |lever: &Lever| match lever {
+            Lever::Node { node: name, .. } => name == node,
+            Lever::Link { .. } => node == RELAY,
+            _ => false,
+        };
+        for (hold, lever) in holds.iter().filter(|(_, lever)| is_its(lever)) {
+            if let Some(Err(e)) = Rule::of(lever, &admins).map(|r| r.and_then(|r| r.put(hold))) {
+                self.tell(FleetEvent::Note { text: format!("telling {node} again: {e}") });
+            }
+        }
     }
 
     fn await_state<T>(&self, bound: Duration, ask: impl Fn(&State) -> Option<T>) -> Option<T> {
@@ -224,6 +257,7 @@ fn ask_health(shared: &Arc<Shared>, node: &str) {
         let is_settled =
             ready::within(super::READY_BOUND, || is_gone() || ready::is_healthy(admin));
         if is_settled {
+            own.put_rules(&name);
             is_ready(&own, &name, starts);
         } else {
             let text = format!("node {name} says that it is ready, but /healthz is not 200");

@@ -5,6 +5,7 @@
 //! as they exist; the moment before is covered by their parent-death signal and their cgroup.
 
 use super::process::Identity;
+use crate::fault::Lever;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{self, Write};
@@ -25,6 +26,11 @@ pub enum Entry {
     Starting { node: String },
     /// It runs; it leads a session of its own.
     Process { node: String, process: Identity },
+    /// A fault is about to hold this. Written for people and for what outlives its processes; most
+    /// of it ends with the groups and processes that are in the journal already.
+    Holding { hold: String, lever: Lever },
+    /// And does not any more.
+    Released { hold: String },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

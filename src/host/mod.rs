@@ -7,6 +7,7 @@ pub mod cgroup;
 pub mod facts;
 mod forked;
 pub mod heal;
+pub mod http;
 pub mod journal;
 pub mod network;
 pub mod process;

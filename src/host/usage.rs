@@ -31,6 +31,17 @@ pub fn of(identity: Identity) -> Option<ProcessUse> {
     (Stat::read(pid)?.start_time == identity.start_time).then_some(found)
 }
 
+/// Time that a process's threads were ready to run and did not, since each began; `/proc/PID/schedstat`
+/// of every thread, whose second number it is (kernel `sched-stats.rst`). Zero where it is not kept.
+pub fn queued(pid: i32) -> Nanos {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let waited = tasks.filter_map(|task| {
+        let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
+        text.split_whitespace().nth(1)?.parse::<u64>().ok()
+    });
+    Nanos(waited.sum())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

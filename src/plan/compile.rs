@@ -1,16 +1,12 @@
 //! Target × profile × seed × host facts → plan.
 
 use super::demand;
+use super::faults;
 use super::topology::{self, Topology};
 use super::{HostFacts, Plan};
-use crate::base::{Nanos, random};
-use crate::fault::{Fault, FaultKind, Selector};
+use crate::base::Nanos;
 use crate::profile::{Profile, Request};
 use crate::target::{Role, Target};
-
-/// Faults are moved by up to one heartbeat, drawn from the seed, so that they do not always hit
-/// the same moment between two signs of life.
-const FAULT_OFFSET: Nanos = Nanos::from_millis(250);
 
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
@@ -27,7 +23,7 @@ pub enum PlanError {
     )]
     FaultTarget { profile: String, fault: String, target: String, missing: String, known: String },
     #[error("profile {profile}: `fault.{fault}.{key}`: {problem}")]
-    Fault { profile: String, fault: String, key: &'static str, problem: &'static str },
+    Fault { profile: String, fault: String, key: String, problem: String },
     #[error("profile {profile}: `phase.{phase}.{key}`: {problem}")]
     Phase { profile: String, phase: String, key: &'static str, problem: &'static str },
     #[error("profile {profile}: `transport.{key}`: {problem}")]
@@ -93,7 +89,8 @@ pub fn compile(
         profile: profile.name.clone(),
         seed,
         host: host.clone(),
-        faults: faults(target, profile, seed, &topology)?,
+        faults: faults::faults(target, profile, seed, &topology)?,
+        fault_limits: profile.faults.clone(),
         expected_capacity_per_s: expected_capacity(target, profile, &topology)?,
         servers: topology.servers,
         nodes: topology.nodes,
@@ -111,74 +108,6 @@ fn regions(target: &Target, profile: &Profile) -> Vec<(String, f64)> {
     match profile.region.is_empty() {
         true => vec![(target.home.clone(), 1.0)],
         false => profile.region.iter().map(|r| (r.name.clone(), r.weight)).collect(),
-    }
-}
-
-fn faults(
-    target: &Target,
-    profile: &Profile,
-    seed: u64,
-    topology: &Topology,
-) -> Result<Vec<Fault>, PlanError> {
-    profile
-        .fault
-        .iter()
-        .enumerate()
-        .map(|(index, fault)| {
-            let kind = fault.fault_kind().map_err(|(key, problem)| PlanError::Fault {
-                profile: profile.name.clone(),
-                fault: fault.name.clone(),
-                key,
-                problem,
-            })?;
-            if let Some(missing) = missing(&fault.on, topology) {
-                return Err(PlanError::FaultTarget {
-                    profile: profile.name.clone(),
-                    fault: fault.name.clone(),
-                    target: target.name.clone(),
-                    missing,
-                    known: known(topology),
-                });
-            }
-            let is_instant = matches!(kind, FaultKind::Restart);
-            Ok(Fault {
-                name: fault.name.clone(),
-                kind,
-                on: fault.on.clone(),
-                at: fault.at + offset(seed, index),
-                lasts: if is_instant { Nanos::ZERO } else { fault.lasts },
-            })
-        })
-        .collect()
-}
-
-fn offset(seed: u64, index: usize) -> Nanos {
-    use rand_xoshiro::rand_core::Rng;
-    let draw = random::unit(random::stream(seed, "fault-offset", index as u64).next_u64());
-    Nanos((draw * FAULT_OFFSET.0 as f64) as u64)
-}
-
-/// What a selector names that the target does not have.
-fn missing(selector: &Selector, topology: &Topology) -> Option<String> {
-    let has_role = |role: &str| topology.nodes.iter().any(|n| n.role.name() == role);
-    let has_node = |name: &str| topology.nodes.iter().any(|n| n.name == name);
-    match selector {
-        Selector::Node(name) if !has_node(name) => Some(format!("node `{name}`")),
-        Selector::ServerOf(name) if !has_node(name) => Some(format!("node `{name}`")),
-        Selector::Role(role) | Selector::Share(role, _) if !has_role(role) => {
-            Some(format!("role `{role}`"))
-        }
-        Selector::Leader(role) if role != "database" || !has_role(role) => {
-            Some(format!("leader of `{role}`"))
-        }
-        _ => None,
-    }
-}
-
-fn known(topology: &Topology) -> String {
-    match topology.nodes.is_empty() {
-        true => "no nodes of its own (it is only a URL)".into(),
-        false => topology.nodes.iter().map(|n| n.name.as_str()).collect::<Vec<_>>().join(", "),
     }
 }
 

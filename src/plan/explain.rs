@@ -4,6 +4,7 @@ mod means;
 
 use super::{Arrivals, LoadPlan, PhasePlan, Plan, RoutePlan};
 use crate::base::Nanos;
+use crate::fault::When;
 use crate::workload::Shape;
 use std::fmt::Write;
 
@@ -134,14 +135,21 @@ fn faults(w: &mut String, plan: &Plan) {
     }
     let _ = writeln!(w, "\nfaults");
     for fault in &plan.faults {
+        let when = match &fault.when {
+            When::At { at } => format!("{} s", seconds(*at)),
+            after => after.words(),
+        };
+        let healed = match fault.lasts.0 {
+            0 => String::new(),
+            _ => format!(", healed after {}", fault.lasts),
+        };
         let _ = writeln!(
             w,
-            "  {:>6} s  {:<12} {} on {}, healed after {}",
-            seconds(fault.at),
+            "  {when:>8}  {:<12} {} on {}, {}{healed}",
             fault.name,
             fault.kind.name(),
             fault.on,
-            fault.lasts
+            fault.kind.words()
         );
     }
 }

@@ -4,6 +4,7 @@
 mod compile;
 mod demand;
 mod explain;
+mod faults;
 mod load;
 mod node;
 mod topology;
@@ -19,8 +20,9 @@ pub use node::{LinkPlan, NodePlan, Peer};
 pub use transport::{Http2Plan, Protocol, TlsPlan, TransportPlan};
 
 use crate::base::Nanos;
-use crate::fault::Fault;
+use crate::fault::{Fault, FaultLimits};
 use serde::{Deserialize, Serialize};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// One run, complete. Serialised into the manifest.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,6 +36,8 @@ pub struct Plan {
     pub links: Vec<LinkPlan>,
     pub load: LoadPlan,
     pub faults: Vec<Fault>,
+    #[serde(default)]
+    pub fault_limits: FaultLimits,
     /// The share of a phase's requests in time below which the steady state does not hold.
     pub hypothesis_in_time: f64,
     /// Whether the target is started by brunt; else it is only a URL.
@@ -60,6 +64,7 @@ impl Plan {
             links: Vec::new(),
             load,
             faults: Vec::new(),
+            fault_limits: FaultLimits::default(),
             hypothesis_in_time: 0.0,
             is_bundled: false,
             cost_per_request: Nanos::ZERO,
@@ -92,6 +97,18 @@ pub struct HostFacts {
     pub quota_mechanism: String,
     /// Longest stall that the quota was measured to cause at this period and one unit.
     pub quota_stall: Nanos,
+}
+
+impl HostFacts {
+    /// The last octet of the relay's admin address; those of nodes and links are above it.
+    const RELAY_ADMIN: u8 = 9;
+
+    /// Where the relay, which carries links, is asked for its counters and rules.
+    pub fn relay_admin(&self) -> SocketAddr {
+        let (a, b) = self.network;
+        let address = Ipv4Addr::new(127, a, b, Self::RELAY_ADMIN);
+        SocketAddr::new(IpAddr::V4(address), self.port + 1)
+    }
 }
 
 /// A server: a cgroup with a CPU share and one or more nodes, which dies as one.

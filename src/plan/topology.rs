@@ -5,6 +5,7 @@ use super::load::RoutePlan;
 use super::node::{LinkPlan, NodePlan, Peer};
 use super::{HostFacts, ServerPlan};
 use crate::base::Nanos;
+use crate::fault::Selector;
 use crate::profile::Profile;
 use crate::target::{Role, ServerGroup, Target};
 use std::collections::BTreeMap;
@@ -31,6 +32,23 @@ impl Topology {
     pub fn routes(&self, region: &str) -> Vec<RoutePlan> {
         self.routes.get(region).cloned().unwrap_or_default()
     }
+
+    /// Whether a node of the first ever dials one of the second; a leader is one of its role.
+    pub fn has_link(&self, from: &Selector, to: &Selector) -> bool {
+        let is_to = |name: &str, role: Role| selects(to, name, role);
+        match from {
+            Selector::Visitors(region) => self.links.iter().any(|l| {
+                let end = l.from.strip_prefix("visitors:");
+                let is_from = end.is_some_and(|e| region.as_ref().is_none_or(|r| r == e));
+                is_from && self.nodes.iter().any(|n| n.name == l.to && is_to(&n.name, n.role))
+            }),
+            from => self
+                .nodes
+                .iter()
+                .filter(|n| selects(from, &n.name, n.role))
+                .any(|n| n.peers.iter().any(|peer| is_to(&peer.name, peer.role))),
+        }
+    }
 }
 
 /// Lays the target out on the command's own loopback network.
@@ -41,7 +59,13 @@ pub(super) fn lay_out(
     seed: u64,
     host: &HostFacts,
 ) -> Result<Topology, PlanError> {
-    let mut layout = Layout { host, next_node: FIRST_NODE, next_relay: FIRST_RELAY, links: vec![] };
+    let mut layout = Layout {
+        host,
+        next_node: FIRST_NODE,
+        next_relay: FIRST_RELAY,
+        links: vec![],
+        proxied: proxied(profile),
+    };
     let (servers, mut nodes) = place(target, seed, &mut layout)?;
     connect(target, &mut nodes);
     relay_links(target, profile, &mut nodes, &mut layout)?;
@@ -56,12 +80,35 @@ pub(super) fn lay_out(
     Ok(topology)
 }
 
+/// Whether this node can ever be meant by the end of a link.
+fn selects(end: &Selector, name: &str, role: Role) -> bool {
+    match end {
+        Selector::Node(node) => node == name,
+        Selector::Role(named) | Selector::Share(named, _) | Selector::Leader(named) => {
+            named == role.name()
+        }
+        Selector::ServerOf(_) | Selector::Link(..) | Selector::Visitors(_) => false,
+    }
+}
+
+/// Links that must have a proxy from the start, because a fault may be put on them.
+fn proxied(profile: &Profile) -> Vec<(&Selector, &Selector)> {
+    let mut all = Vec::new();
+    for fault in &profile.fault {
+        if let Selector::Link(from, to) = &fault.on {
+            all.push((&**from, &**to));
+        }
+    }
+    all
+}
+
 /// Hands out addresses and collects links.
 struct Layout<'a> {
     host: &'a HostFacts,
     next_node: u8,
     next_relay: u8,
     links: Vec<LinkPlan>,
+    proxied: Vec<(&'a Selector, &'a Selector)>,
 }
 
 impl Layout<'_> {
@@ -99,7 +146,14 @@ impl Layout<'_> {
         distance: Nanos,
     ) -> Result<SocketAddr, PlanError> {
         let is_far = region != node.region && distance.0 > 0;
-        let dial = match is_far {
+        let may_fail = self.proxied.iter().any(|(from, to)| {
+            let is_from = match from {
+                Selector::Visitors(named) => named.as_ref().is_none_or(|r| r == region),
+                _ => false,
+            };
+            is_from && selects(to, &node.name, node.role)
+        });
+        let dial = match is_far || may_fail {
             true => self.relay(target).map(|last| self.address(last, self.host.port))?,
             false => node.listen,
         };
@@ -208,8 +262,8 @@ fn connect(target: &Target, nodes: &mut [NodePlan]) {
     }
 }
 
-/// Puts a relay into every link between nodes that has a distance; the dialling node only sees
-/// another address.
+/// Puts a relay into every link between nodes that has a distance or may get a fault; the dialling
+/// node only sees another address.
 fn relay_links(
     target: &Target,
     profile: &Profile,
@@ -217,38 +271,47 @@ fn relay_links(
     layout: &mut Layout<'_>,
 ) -> Result<(), PlanError> {
     let names = |name: &str, role: Role, named: &str| named == name || named == role.name();
-    for link in &target.link {
-        let mut found = false;
-        for node in nodes.iter_mut().filter(|n| names(&n.name, n.role, &link.from)) {
-            let from = node.name.clone();
-            for peer in node.peers.iter_mut().filter(|p| names(&p.name, p.role, &link.to)) {
-                let last = layout.relay(target)?;
-                for (dial, port) in [
-                    (&mut peer.dial, layout.host.port),
-                    (&mut peer.dial_admin, layout.host.port + 1),
-                ] {
-                    let service = std::mem::replace(dial, layout.address(last, port));
-                    layout.links.push(LinkPlan {
-                        from: from.clone(),
-                        to: peer.name.clone(),
-                        dial: *dial,
-                        service,
-                        round_trip: link.round_trip,
-                    });
+    let proxied = proxied(profile);
+    let mut is_found = vec![false; target.link.len()];
+    for node in nodes {
+        let (from, from_role) = (node.name.clone(), node.role);
+        for peer in &mut node.peers {
+            let mut round_trip = None;
+            for (link, is_found) in target.link.iter().zip(&mut is_found) {
+                if names(&from, from_role, &link.from) && names(&peer.name, peer.role, &link.to) {
+                    (round_trip, *is_found) = (Some(link.round_trip), true);
                 }
-                found = true;
+            }
+            let may_fail = proxied
+                .iter()
+                .any(|(a, b)| selects(a, &from, from_role) && selects(b, &peer.name, peer.role));
+            if round_trip.is_none() && !may_fail {
+                continue;
+            }
+            let last = layout.relay(target)?;
+            for (dial, port) in
+                [(&mut peer.dial, layout.host.port), (&mut peer.dial_admin, layout.host.port + 1)]
+            {
+                let service = std::mem::replace(dial, layout.address(last, port));
+                layout.links.push(LinkPlan {
+                    from: from.clone(),
+                    to: peer.name.clone(),
+                    dial: *dial,
+                    service,
+                    round_trip: round_trip.unwrap_or_default(),
+                });
             }
         }
-        if !found {
-            return Err(PlanError::Link {
-                target: target.name.clone(),
-                profile: profile.name.clone(),
-                from: link.from.clone(),
-                to: link.to.clone(),
-            });
-        }
     }
-    Ok(())
+    match target.link.iter().zip(is_found).find(|(_, is_found)| !is_found) {
+        None => Ok(()),
+        Some((link, _)) => Err(PlanError::Link {
+            target: target.name.clone(),
+            profile: profile.name.clone(),
+            from: link.from.clone(),
+            to: link.to.clone(),
+        }),
+    }
 }
 
 /// How a region's visitors reach the target: the entry that takes everything, then the edges.

@@ -2,11 +2,9 @@
 //! second, on brunt's own cores.
 
 mod hiccup;
-mod http_get;
 mod machine;
 mod nodes;
 
 pub use hiccup::HiccupMeter;
-pub use http_get::{HttpGetError, http_get};
 pub use machine::{Machine, MachineSample, OwnUsage};
 pub use nodes::{NodeSample, NodeSampler};

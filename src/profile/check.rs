@@ -179,11 +179,8 @@ impl Profile {
     fn check_faults(&self) -> Result<(), (String, String)> {
         unique("fault", self.fault.iter().map(|f| &f.name))?;
         for fault in &self.fault {
-            let key = |name: &str| format!("fault.{}.{name}", fault.name);
-            if fault.at >= self.lasts() {
-                return Err((key("at"), "is after the end of the load".into()));
-            }
-            fault.fault_kind().map_err(|(name, problem)| (key(name), problem.to_string()))?;
+            let key = |name: String| format!("fault.{}.{name}", fault.name);
+            fault.check(self.lasts()).map_err(|(name, problem)| (key(name), problem))?;
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! A profile's document.
 
 use super::expect::{ExpectSpec, Many};
+use super::fault::{FaultsSpec, ProfileFault};
 use super::feeder::FeederSpec;
 use super::rate::RelativeRate;
 use super::transport::TransportSpec;
@@ -8,7 +9,6 @@ use crate::base::Nanos;
 use crate::base::document::DocumentError;
 use crate::base::library::LibraryError;
 use crate::base::units::duration;
-use crate::fault::{FaultKind, Selector, ThrottleBy};
 use crate::workload::Shape;
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
@@ -57,6 +57,8 @@ pub struct Profile {
     pub distance: Distance,
     #[serde(default)]
     pub fault: Vec<ProfileFault>,
+    #[serde(default)]
+    pub faults: FaultsSpec,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -247,64 +249,6 @@ pub struct Region {
 pub struct Distance {
     #[serde(default, with = "duration")]
     pub between_regions: Nanos,
-}
-
-/// `[[fault]]`.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ProfileFault {
-    pub name: String,
-    pub kind: KindName,
-    /// For a throttle: the share of its CPU that is left.
-    #[serde(default)]
-    pub to: Option<f64>,
-    /// For a throttle: `quota` (a stall in each period) or `cores`.
-    #[serde(default)]
-    pub by: Option<ThrottleBy>,
-    pub on: Selector,
-    /// Since the start of the run; an offset within one heartbeat is drawn from the seed.
-    #[serde(with = "duration")]
-    pub at: Nanos,
-    /// The repair time.
-    #[serde(with = "duration")]
-    pub lasts: Nanos,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum KindName {
-    Kill,
-    PowerOff,
-    Pause,
-    Restart,
-    Throttle,
-}
-
-impl ProfileFault {
-    /// The kind with its magnitude.
-    ///
-    /// # Errors
-    /// The key and what is wrong with it.
-    pub fn fault_kind(&self) -> Result<FaultKind, (&'static str, &'static str)> {
-        if self.kind == KindName::Throttle {
-            return match self.to {
-                Some(to) if to > 0.0 && to < 1.0 => {
-                    Ok(FaultKind::Throttle { to, by: self.by.unwrap_or_default() })
-                }
-                _ => Err(("to", "a throttle needs the share of CPU left, between 0 and 1")),
-            };
-        }
-        if self.to.is_some() || self.by.is_some() {
-            return Err(("to", "only a throttle has `to` and `by`"));
-        }
-        Ok(match self.kind {
-            KindName::Kill => FaultKind::Kill,
-            KindName::PowerOff => FaultKind::PowerOff,
-            KindName::Pause => FaultKind::Pause,
-            KindName::Restart => FaultKind::Restart,
-            KindName::Throttle => unreachable!("returned above"),
-        })
-    }
 }
 
 /// A duration where there may be none.

@@ -3,6 +3,7 @@
 mod bundled;
 mod check;
 mod expect;
+mod fault;
 mod feeder;
 mod file;
 mod files;
@@ -10,10 +11,11 @@ mod rate;
 mod transport;
 
 pub use expect::{ExpectSpec, JsonSpec, Many};
+pub use fault::{FaultsSpec, ProfileFault};
 pub use feeder::{FeederSpec, Order, Table};
 pub use file::{
-    ArrivalKind, CheckSpec, Distance, Phase, Profile, ProfileError, ProfileFault, Region, Request,
-    ShapeName, Steady, ValueSpec,
+    ArrivalKind, CheckSpec, Distance, Phase, Profile, ProfileError, Region, Request, ShapeName,
+    Steady, ValueSpec,
 };
 pub use rate::RelativeRate;
 pub use transport::{Http2Spec, ProtocolName, TransportSpec};

@@ -31,6 +31,7 @@ pub(crate) fn manifest_of(load: LoadPlan, workers: u32) -> Manifest {
             links: Vec::new(),
             load,
             faults: Vec::new(),
+            fault_limits: Default::default(),
             hypothesis_in_time: 0.9,
             is_bundled: false,
             cost_per_request: Nanos::ZERO,

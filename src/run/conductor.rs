@@ -9,7 +9,7 @@ use super::tell;
 use super::watch::Watcher;
 use super::worker_rows::WorkerRows;
 use crate::base::{Histogram, Nanos, clock};
-use crate::chaos::{Chaos, Permission};
+use crate::chaos::{Chaos, Limits, Permission};
 use crate::fleet::{Fleet, FleetError, FleetEvent};
 use crate::generator::{self, Crew, Generator, GeneratorError};
 use crate::host;
@@ -215,7 +215,8 @@ impl<'a> Conductor<'a> {
             let steady = steady.clone();
             let permission: Permission = Box::new(move |_| steady.holds());
             let stand = Arc::new(FleetStand::new(plan, fleet));
-            Chaos::start(plan.faults.clone(), epoch, stand, permission, move |event| {
+            let limits = Limits(plan.fault_limits.clone());
+            Chaos::start(plan.faults.clone(), limits, epoch, stand, permission, move |event| {
                 let _ = chaos_sender.send(event);
             })
         });
@@ -331,6 +332,9 @@ impl<'a> Conductor<'a> {
     }
 
     fn event(&mut self, event: &Event) {
+        if let Some(chaos) = &self.chaos {
+            chaos.saw(event);
+        }
         self.tally.event(event);
         let written = self.recorder.event(event);
         self.keep(written);

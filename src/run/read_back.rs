@@ -2,8 +2,8 @@
 //! entry, so that acknowledged writes can be checked for loss.
 
 use crate::base::{Nanos, clock};
+use crate::host::http;
 use crate::plan::{Plan, RoutePlan};
-use crate::probe::http_get;
 use crate::record::{Operation, OperationKind, Snapshot};
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -91,7 +91,7 @@ fn entry(plan: &Plan) -> Option<SocketAddr> {
 fn fetch(entry: SocketAddr, key: u64) -> Option<(Writes, Nanos)> {
     for attempt in 0..TRIES {
         let started = clock::now();
-        let answer = http_get(entry, &format!("/api/videos/{key}/writes"), DEADLINE);
+        let answer = http::get(entry, &format!("/api/videos/{key}/writes"), DEADLINE);
         if let Some(writes) = answer.ok().and_then(|body| serde_json::from_slice(&body).ok()) {
             return Some((writes, started));
         }

@@ -2,8 +2,9 @@
 
 use crate::base::{Nanos, clock};
 use crate::fleet::{Fleet, NodeState};
+use crate::host::http;
 use crate::plan::Plan;
-use crate::probe::{Machine, MachineSample, NodeSample, NodeSampler, OwnUsage, http_get};
+use crate::probe::{Machine, MachineSample, NodeSample, NodeSampler, OwnUsage};
 use crate::record::NodeRow;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -139,7 +140,7 @@ fn samples(
 }
 
 fn counters(admin: SocketAddr) -> BTreeMap<String, u64> {
-    http_get(admin, "/counters", COUNTERS_DEADLINE)
+    http::get(admin, "/counters", COUNTERS_DEADLINE)
         .ok()
         .and_then(|body| serde_json::from_slice(&body).ok())
         .unwrap_or_default()

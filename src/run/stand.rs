@@ -1,22 +1,26 @@
 //! The fleet as chaos sees it.
 
-use crate::chaos::{Done, NodeView, Stand};
+use crate::chaos::{Done, LinkView, NodeView, Stand};
+use crate::fault::Lever;
 use crate::fleet::{Fleet, FleetError, NodeState, Stamp};
-use crate::plan::Plan;
+use crate::plan::{LinkPlan, Plan};
 use std::sync::Arc;
 
 pub(super) struct FleetStand {
     fleet: Arc<Fleet>,
     /// Name, role, server.
     nodes: Vec<(String, &'static str, String)>,
-    n_cores: u32,
+    links: Vec<LinkView>,
 }
 
 impl FleetStand {
     pub fn new(plan: &Plan, fleet: Arc<Fleet>) -> Self {
         let nodes =
             plan.nodes.iter().map(|n| (n.name.clone(), n.role.name(), n.server.clone())).collect();
-        FleetStand { fleet, nodes, n_cores: plan.host.stack_cpus.len() as u32 }
+        let view = |l: &LinkPlan| LinkView { from: l.from.clone(), to: l.to.clone() };
+        let mut links: Vec<LinkView> = plan.links.iter().map(view).collect();
+        links.dedup();
+        FleetStand { fleet, nodes, links }
     }
 }
 
@@ -37,6 +41,10 @@ impl Stand for FleetStand {
         self.nodes.iter().map(view).collect()
     }
 
+    fn links(&self) -> Vec<LinkView> {
+        self.links.clone()
+    }
+
     fn leader(&self, role: &str) -> Option<String> {
         (role == "database").then(|| self.fleet.leader()).flatten()
     }
@@ -53,22 +61,6 @@ impl Stand for FleetStand {
         done(self.fleet.start_node(node))
     }
 
-    fn pause_node(&self, node: &str) -> Result<Done, String> {
-        done(self.fleet.pause_node(node))
-    }
-
-    fn resume_node(&self, node: &str) -> Result<Done, String> {
-        done(self.fleet.resume_node(node))
-    }
-
-    fn freeze_server(&self, server: &str) -> Result<Done, String> {
-        done(self.fleet.freeze_server(server))
-    }
-
-    fn thaw_server(&self, server: &str) -> Result<Done, String> {
-        done(self.fleet.thaw_server(server))
-    }
-
     fn kill_server(&self, server: &str) -> Result<Done, String> {
         done(self.fleet.kill_server(server))
     }
@@ -77,17 +69,19 @@ impl Stand for FleetStand {
         done(self.fleet.start_server(server))
     }
 
-    fn set_server_share(&self, server: &str, share: f64) -> Result<Done, String> {
-        done(self.fleet.set_server_share(server, share))
+    fn await_ready(&self, node: &str) -> Result<(), String> {
+        self.fleet.await_ready_again(node).map_err(|e| e.to_string())
     }
 
-    fn set_server_cores(&self, server: &str, share: f64) -> Result<Done, String> {
-        done(match share < 1.0 {
-            true => {
-                let kept = (f64::from(self.n_cores) * share).floor().max(1.0) as u32;
-                self.fleet.set_server_cpus(server, kept)
-            }
-            false => self.fleet.restore_server_cpus(server),
-        })
+    fn prepare(&self, hold: &str, lever: &Lever) -> Result<(), String> {
+        self.fleet.prepare(hold, lever).map(drop).map_err(|e| e.to_string())
+    }
+
+    fn hold(&self, hold: &str, lever: &Lever) -> Result<Done, String> {
+        done(self.fleet.hold(hold, lever))
+    }
+
+    fn release(&self, hold: &str) -> Result<Done, String> {
+        done(self.fleet.release(hold))
     }
 }

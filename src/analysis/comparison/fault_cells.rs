@@ -21,6 +21,7 @@ pub fn fault_label(fault: &Fault) -> (String, String) {
         FaultKind::Pause => (on, format!("  frozen, {lasts}")),
         FaultKind::Restart => (on, "  restarted".into()),
         FaultKind::Throttle { to, .. } => (on, format!("  at {:.0} % CPU", to * 100.0)),
+        kind => (on, format!("  {}, {lasts}", kind.words())),
     }
 }
 
@@ -30,7 +31,8 @@ pub fn hits_database(on: &Selector) -> bool {
             role == Role::Database.name()
         }
         Selector::Node(node) => node.starts_with("database-"),
-        Selector::ServerOf(_) => false,
+        Selector::Link(_, to) => hits_database(to),
+        Selector::ServerOf(_) | Selector::Visitors(_) => false,
     }
 }
 
@@ -71,6 +73,8 @@ pub fn role_hit(plan: &Plan, on: &Selector) -> Option<Role> {
         Selector::Node(name) | Selector::ServerOf(name) => {
             plan.nodes.iter().find(|n| n.name == *name).map(|n| n.role)
         }
+        Selector::Link(_, to) => role_hit(plan, to),
+        Selector::Visitors(_) => None,
     }
 }
 

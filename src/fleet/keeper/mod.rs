@@ -3,6 +3,8 @@
 //! and exits. Signals that a terminal sends do not reach it.
 
 mod enforce;
+mod holds;
+mod levers;
 mod log;
 mod node;
 mod operate;
@@ -18,6 +20,7 @@ use crate::host::affinity;
 use crate::host::cgroup::Cgroups;
 use crate::host::journal::{Entry, Header, Journal};
 use crate::host::process::{Identity, boot_id};
+use holds::Held;
 use log::Log;
 use nix::sys::signal::{SigHandler, Signal, signal};
 use node::Node;
@@ -156,6 +159,8 @@ pub struct Keeper {
     journal: Option<Journal>,
     nodes: BTreeMap<String, Node>,
     servers: BTreeMap<String, Server>,
+    /// What faults hold now, by the id of the hold.
+    holds: BTreeMap<String, Held>,
     /// For brunt, in the order in which it happened.
     news: Vec<Tell>,
     /// When to look again for what is rarely looked for.
@@ -190,6 +195,7 @@ impl Keeper {
             journal: Some(journal),
             nodes: BTreeMap::new(),
             servers: BTreeMap::new(),
+            holds: BTreeMap::new(),
             news: Vec::new(),
             housekeeping_at: Nanos::ZERO,
             started_setup,

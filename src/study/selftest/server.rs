@@ -1,6 +1,6 @@
 //! The known server as a child process; it ends when this is dropped.
 
-use crate::probe::http_get;
+use crate::host::http;
 use crate::stack::known::{Arrival, Counters, KnownPlan, Ready, read_arrivals};
 use crate::study::StudyError;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -48,12 +48,12 @@ impl KnownServer {
     }
 
     pub fn counters(&self) -> Result<Counters, StudyError> {
-        let page = http_get(self.address, "/counters", PAGE_WITHIN).map_err(refused)?;
+        let page = http::get(self.address, "/counters", PAGE_WITHIN).map_err(refused)?;
         serde_json::from_slice(&page).map_err(refused)
     }
 
     pub fn arrivals(&self) -> Result<Vec<Arrival>, StudyError> {
-        let page = http_get(self.address, "/arrivals", PAGE_WITHIN).map_err(refused)?;
+        let page = http::get(self.address, "/arrivals", PAGE_WITHIN).map_err(refused)?;
         Ok(read_arrivals(&page))
     }
 }

@@ -226,14 +226,12 @@ fn own_length(fault: &Fault, worst_s: f64) -> String {
     if worst_s < lasts {
         return String::new();
     }
-    match fault.kind {
-        FaultKind::Kill | FaultKind::PowerOff => {
+    match &fault.kind {
+        kind if kind.is_repaired() => {
             format!(" ({} s of it is the assumed repair time)", short(lasts))
         }
-        FaultKind::Pause | FaultKind::Throttle { .. } => {
-            format!(" ({} s of it is the fault's own length)", short(lasts))
-        }
         FaultKind::Restart => String::new(),
+        _ => format!(" ({} s of it is the fault's own length)", short(lasts)),
     }
 }
 
@@ -248,6 +246,7 @@ fn when(fault: &Fault) -> String {
             let the = if matches!(fault.on, Selector::ServerOf(_)) { "the " } else { "" };
             format!("With {the}{title} at {:.0} % CPU", to * 100.0)
         }
+        kind => format!("With {title} {}", kind.words()),
     }
 }
 

@@ -1,0 +1,113 @@
+//! What faults hold in a changed state: put on by id, taken off by id. Several may be on one
+//! resource; it is always as the strongest of them wants it, and as it was when none is left.
+
+use super::Keeper;
+use super::levers;
+use super::operate::refused;
+use crate::base::{Nanos, clock};
+use crate::fault::Lever;
+use crate::fleet::protocol::Stamp;
+use crate::host::journal::Entry;
+use std::io;
+
+/// One hold.
+pub struct Held {
+    pub lever: Lever,
+    /// `None` while it is only prepared.
+    pub since: Option<Since>,
+}
+
+/// When a hold began, and the counters that tell what it did.
+pub struct Since {
+    pub at: Nanos,
+    pub counted: levers::Counted,
+}
+
+impl Keeper {
+    /// Journal ahead; nothing is changed yet. Once more is the same as once.
+    pub(super) fn prepare(&mut self, hold: String, lever: Lever) -> io::Result<Stamp> {
+        let before = clock::now();
+        levers::check(self, &lever)?;
+        if let Some(held) = self.holds.get(&hold) {
+            return match held.lever == lever {
+                true => Ok(stamp(before, "in the journal already")),
+                false => refused(format!("`{hold}` holds something else")),
+            };
+        }
+        self.append(&Entry::Holding { hold: hold.clone(), lever: lever.clone() })?;
+        self.holds.insert(hold, Held { lever, since: None });
+        Ok(stamp(before, "written ahead"))
+    }
+
+    pub(super) fn hold(&mut self, hold: String, lever: Lever) -> io::Result<Stamp> {
+        self.prepare(hold.clone(), lever.clone())?;
+        if self.holds.get(&hold).is_some_and(|h| h.since.is_some()) {
+            return refused(format!("`{hold}` is held already"));
+        }
+        let since = Since { at: clock::now(), counted: levers::count(self, &lever) };
+        self.holds.entry(hold.clone()).and_modify(|h| h.since = Some(since));
+        // What was done in part is undone at once: the resource is as the others want it.
+        levers::apply(self, &lever).inspect_err(|_| drop(self.release(&hold)))
+    }
+
+    /// The proof says what it did while it was on.
+    pub(super) fn release(&mut self, hold: &str) -> io::Result<Stamp> {
+        let before = clock::now();
+        let Some(held) = self.holds.remove(hold) else {
+            return Ok(stamp(before, "was not held"));
+        };
+        let Some(since) = held.since else {
+            self.write_ahead(&Entry::Released { hold: hold.into() });
+            return Ok(stamp(before, "was not put on"));
+        };
+        let lasted = before.saturating_sub(since.at);
+        let did = levers::count(self, &held.lever).since(&since.counted).words(lasted);
+        let stamp = levers::apply(self, &held.lever);
+        self.write_ahead(&Entry::Released { hold: hold.into() });
+        let stamp = stamp?;
+        let proof = match did.is_empty() {
+            true => stamp.proof,
+            false => format!("{did}; now {}", stamp.proof),
+        };
+        Ok(Stamp { proof, ..stamp })
+    }
+
+    /// A node that has just been started: what is held of it is held of the new process too.
+    pub(super) fn hold_anew(&mut self, node: &str) -> io::Result<()> {
+        let of_node = |held: &&Held| held.lever.object() == node && held.since.is_some();
+        let levers: Vec<Lever> =
+            self.holds.values().filter(of_node).map(|h| h.lever.clone()).collect();
+        levers.iter().try_for_each(|lever| levers::apply(self, lever).map(drop))
+    }
+
+    /// A server that was emptied: a freeze that is still held holds it.
+    pub(super) fn hold_server_anew(&mut self, server: &str) -> io::Result<()> {
+        let freeze = Lever::Freeze { server: server.into() };
+        let is_held = self.on(&freeze).next().is_some();
+        match is_held {
+            true => levers::apply(self, &freeze).map(drop),
+            false => Ok(()),
+        }
+    }
+
+    /// The levers that are on, of this lever's kind and on its object.
+    pub(super) fn on<'a>(&'a self, lever: &'a Lever) -> impl Iterator<Item = &'a Lever> {
+        let all = self.holds.values().filter(|h| h.since.is_some()).map(|h| &h.lever);
+        all.filter(|other| {
+            std::mem::discriminant(*other) == std::mem::discriminant(lever)
+                && other.object() == lever.object()
+        })
+    }
+
+    fn append(&mut self, entry: &Entry) -> io::Result<()> {
+        match &mut self.journal {
+            Some(journal) => journal.append(entry),
+            None => refused("the run is over".into()),
+        }
+    }
+}
+
+fn stamp(before: Nanos, proof: &str) -> Stamp {
+    let mechanism = "journal".into();
+    Stamp { before, after: clock::now(), mechanism, proof: proof.into() }
+}

@@ -1,0 +1,28 @@
+//! `Lever::CpuShare`: the server keeps a fraction of its own CPU quota; at full speed, then stalled
+//! to the end of the period.
+
+use super::super::Keeper;
+use super::super::operate::refused;
+use super::Counted;
+use crate::fleet::protocol::Stamp;
+use std::io;
+
+pub fn check(keeper: &Keeper, server: &str, to: f64) -> io::Result<()> {
+    if !(to > 0.0 && to < 1.0) {
+        return refused(format!("a share of {to} is not between 0 and 1"));
+    }
+    match keeper.server(server)?.spec.cores {
+        Some(_) => Ok(()),
+        None => refused(format!("server {server} has no CPU share")),
+    }
+}
+
+pub fn set(keeper: &mut Keeper, server: &str, to: f64) -> io::Result<Stamp> {
+    keeper.server_mut(server)?.set_share(to)
+}
+
+pub fn count(keeper: &Keeper, server: &str) -> Counted {
+    let Some(server) = keeper.servers.get(server) else { return Counted::Nothing };
+    let cpu = server.cpu_use();
+    Counted::Cpu { used: cpu.used, denied: cpu.throttled }
+}

@@ -1,0 +1,93 @@
+//! Levers that a process of the run pulls at itself when it is asked at its admin address: rules of
+//! bundled nodes and of the proxy. They live in that process and end with it, so no journal is
+//! needed; a node that is started again is told again before it counts as ready.
+
+use super::FleetError;
+use super::protocol::Stamp;
+use crate::base::clock;
+use crate::fault::Lever;
+use crate::host::http;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+const DEADLINE: Duration = Duration::from_secs(2);
+
+/// One rule and whom to tell.
+pub struct Rule {
+    admin: SocketAddr,
+    body: String,
+    mechanism: &'static str,
+}
+
+#[derive(Deserialize)]
+struct Said {
+    proof: String,
+}
+
+impl Rule {
+    /// `None` for a lever that is the keeper's. `admins` are the admin addresses by process name,
+    /// the relay's among them.
+    pub fn of(
+        lever: &Lever,
+        admins: &BTreeMap<String, SocketAddr>,
+    ) -> Option<Result<Rule, FleetError>> {
+        let (name, body, mechanism) = match lever {
+            Lever::Node { node, rule } => {
+                let body = serde_json::to_string(rule).expect("a rule is plain data");
+                (node.as_str(), body, "rule in the node")
+            }
+            Lever::Link { from, to, rule } => {
+                let body = serde_json::json!({ "from": from, "to": to, "rule": rule }).to_string();
+                (super::RELAY, body, "brunt's proxy")
+            }
+            _ => return None,
+        };
+        Some(match admins.get(name) {
+            Some(admin) => Ok(Rule { admin: *admin, body, mechanism }),
+            None => {
+                let what = format!("a rule for {}", lever.object());
+                let why = format!("{name} has no admin address in this run");
+                Err(FleetError::Refused { what, why })
+            }
+        })
+    }
+
+    /// In force when this returns.
+    pub fn put(&self, hold: &str) -> Result<Stamp, FleetError> {
+        self.ask("PUT", hold, self.body.as_bytes())
+    }
+
+    pub fn delete(&self, hold: &str) -> Result<Stamp, FleetError> {
+        self.ask("DELETE", hold, b"")
+    }
+
+    fn ask(&self, method: &str, hold: &str, body: &[u8]) -> Result<Stamp, FleetError> {
+        let path = format!("/faults/{}", encoded(hold));
+        let refused = |why: String| FleetError::Refused { what: format!("{method} {path}"), why };
+        let before = clock::now();
+        let answer = http::ask(self.admin, method, &path, body, DEADLINE)
+            .map_err(|e| refused(e.to_string()))?;
+        let after = clock::now();
+        let said: Said = serde_json::from_slice(&answer).map_err(|e| refused(e.to_string()))?;
+        Ok(Stamp { before, after, mechanism: self.mechanism.into(), proof: said.proof })
+    }
+}
+
+/// RFC 3986 §2.1, for one segment of a path.
+fn encoded(segment: &str) -> String {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
+    let one = |b: u8| if is_plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") };
+    segment.bytes().map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_one_segment() {
+        assert_eq!(encoded("slow@app-1->database-1"), "slow%40app-1-%3Edatabase-1");
+    }
+}
