@@ -60,6 +60,7 @@ fn plan(servers: &[(&str, f64, &[&str])]) -> Plan {
 
 fn node(name: &str, server: &str) -> NodePlan {
     NodePlan {
+        start: brunt::plan::StartPlan::Bundled,
         name: name.into(),
         role: Role::App,
         server: server.into(),

@@ -350,6 +350,7 @@ fn servers_of(target: &str) -> (Vec<ServerPlan>, Vec<NodePlan>) {
 
 fn node(name: &str, server: &str) -> NodePlan {
     NodePlan {
+        start: crate::plan::StartPlan::Bundled,
         name: name.into(),
         role: Role::parse(name.rsplit_once('-').unwrap().0).unwrap(),
         server: server.into(),

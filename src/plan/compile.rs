@@ -45,7 +45,7 @@ pub enum PlanError {
 /// # Errors
 /// When a request names a cost that does not exist.
 pub fn cost_per_request(target: &Target, profile: &Profile) -> Result<f64, PlanError> {
-    if target.url.is_some() {
+    if !target.has_bundled() {
         return Ok(0.0);
     }
     let mut cost = 0.0;
@@ -120,7 +120,7 @@ fn expected_capacity(
 ) -> Result<f64, PlanError> {
     let weights: f64 = profile.request.iter().map(|r| r.weight).sum();
     let (mut app_s, mut database_s) = (0.0, 0.0);
-    if target.url.is_none() {
+    if target.has_bundled() {
         for request in &profile.request {
             let (app, database) = costs(target, profile, request)?;
             app_s += app * request.weight / weights;

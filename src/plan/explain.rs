@@ -35,7 +35,11 @@ fn target(w: &mut String, plan: &Plan) {
     );
     for server in &plan.servers {
         let nodes = server.nodes.join(", ");
-        let _ = writeln!(w, "  {:<12} {:>5} units  {nodes}", server.name, server.units);
+        let units = (server.units * 1000.0).round() / 1000.0;
+        let _ = writeln!(w, "  {:<12} {units:>5} units  {nodes}", server.name);
+    }
+    if plan.cost_per_request == Nanos::ZERO {
+        return;
     }
     let _ = writeln!(
         w,

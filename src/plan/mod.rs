@@ -7,6 +7,7 @@ mod explain;
 mod faults;
 mod load;
 mod node;
+mod start;
 mod topology;
 mod transport;
 
@@ -17,6 +18,7 @@ pub use load::{
     RoutePlan, ValueKind, ValuePlan,
 };
 pub use node::{LinkPlan, NodePlan, Peer};
+pub use start::{AttachPlan, CommandPlan, ReadyPlan, StartPlan};
 pub use transport::{Http2Plan, Protocol, TlsPlan, TransportPlan};
 
 use crate::base::Nanos;
@@ -71,6 +73,14 @@ impl Plan {
             expected_capacity_per_s: 0.0,
             thresholds: Vec::new(),
         }
+    }
+}
+
+impl Plan {
+    /// Without credentials: what may be written down.
+    pub fn redacted(&self) -> Plan {
+        let nodes = self.nodes.iter().map(NodePlan::redacted).collect();
+        Plan { load: self.load.redacted(), nodes, ..self.clone() }
     }
 }
 

@@ -8,6 +8,7 @@ const PROFILES: Library = Library {
     bundled: &[
         ("campaign", include_str!("../../profiles/campaign.toml")),
         ("steps", include_str!("../../profiles/steps.toml")),
+        ("web", include_str!("../../profiles/web.toml")),
         ("smoke", include_str!("../../profiles/smoke.toml")),
     ],
 };

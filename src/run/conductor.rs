@@ -136,7 +136,7 @@ fn manifest(plan: &Plan, options: &Options, epoch: Nanos) -> Manifest {
         schema: SCHEMA,
         brunt_version: env!("CARGO_PKG_VERSION").to_string(),
         run_id: options.run_id.clone(),
-        plan: Plan { load: plan.load.redacted(), ..plan.clone() },
+        plan: plan.redacted(),
         started_wall_ns: (clock::wall() + epoch.saturating_sub(clock::now())).0,
         started_monotonic_ns: epoch.0,
         workers: options.crew.n_workers,

@@ -15,8 +15,8 @@ use std::time::Duration;
 /// Longest wait for a node's counters.
 const COUNTERS_DEADLINE: Duration = Duration::from_millis(60);
 
-/// Node → role and admin address.
-type Admins = BTreeMap<String, (&'static str, SocketAddr)>;
+/// Node → role and admin address, where it has one.
+type Admins = BTreeMap<String, (&'static str, Option<SocketAddr>)>;
 
 /// The thread that reads every node's usage once a second.
 pub(super) struct Sampler {
@@ -34,7 +34,7 @@ impl Sampler {
         let (stop, stopped) = mpsc::channel();
         let cores = plan.host.brunt_cpus.clone();
         let admins =
-            plan.nodes.iter().map(|n| (n.name.clone(), (n.role.name(), n.admin))).collect();
+            plan.nodes.iter().map(|n| (n.name.clone(), (n.role.name(), n.admin()))).collect();
         let thread = std::thread::Builder::new()
             .name("sampler".into())
             .spawn(move || {

@@ -5,40 +5,6 @@ use crate::base::Nanos;
 use crate::base::units::duration;
 use serde::{Deserialize, Serialize};
 
-/// A role of the bundled stack.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Role {
-    /// A CDN edge.
-    Cdn,
-    /// Tells clients which edge is nearest and healthy, as a DNS would.
-    Directory,
-    Balancer,
-    App,
-    Cache,
-    Database,
-}
-
-impl Role {
-    pub const ALL: [Role; 6] =
-        [Role::Cdn, Role::Directory, Role::Balancer, Role::App, Role::Cache, Role::Database];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Role::Cdn => "cdn",
-            Role::Directory => "directory",
-            Role::Balancer => "balancer",
-            Role::App => "app",
-            Role::Cache => "cache",
-            Role::Database => "database",
-        }
-    }
-
-    pub fn parse(name: &str) -> Option<Role> {
-        Role::ALL.into_iter().find(|r| r.name() == name)
-    }
-}
-
 /// CPU per request in one role, by what is asked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

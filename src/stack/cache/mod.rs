@@ -148,6 +148,7 @@ mod tests {
         settings.cache.max_bytes = max_bytes;
         let free = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
         Node::new(NodePlan {
+            start: crate::plan::StartPlan::Bundled,
             name: "cache-1".into(),
             role: Role::Cache,
             server: "cache-1".into(),
