@@ -5,6 +5,7 @@ pub mod affinity;
 pub mod budget;
 pub mod cgroup;
 pub mod facts;
+pub mod failpoint;
 mod forked;
 pub mod heal;
 pub mod http;
