@@ -437,6 +437,9 @@ fn heal_undoes_when_brunt_and_keeper_are_both_killed() {
         keeper.signal(rustix::process::Signal::KILL).unwrap();
         assert!(keeper.wait_exit(BOUND));
         assert!(!is_clean(&run, folder.path()), "something is left to heal");
+        let preview = brunt::host::preview(&state).remove(0);
+        assert!(preview.done.iter().any(|d| d.contains("fault hold `p`")), "{preview:?}");
+        assert!(!is_clean(&run, folder.path()), "a preview touches nothing");
         let healed = brunt::host::heal(&state);
         assert_eq!(healed.len(), 1);
         assert_eq!(healed[0].left, Vec::<String>::new(), "{healed:?}");
