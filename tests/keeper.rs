@@ -3,103 +3,27 @@
 
 use brunt::base::Nanos;
 use brunt::fault::Lever;
-use brunt::fleet::{Fleet, FleetEvent, NodeState, Options, Stamp};
+use brunt::fleet::{Fleet, FleetEvent, NodeState, Stamp};
 use brunt::host::Identity;
-use brunt::host::cgroup::Cgroups;
 use brunt::host::process::{Process, boot_id};
-use brunt::plan::{Arrivals, HostFacts, LinkPlan, LoadPlan, NodePlan, Plan, ServerPlan};
-use brunt::target::{Role, Settings};
-use std::path::{Path, PathBuf};
+use brunt::plan::{LinkPlan, NodePlan, Plan};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-const READY: &str = r#"echo '{"at_ns":1,"event":"ready"}' >&3; "#;
+#[path = "support/fleet.rs"]
+mod support;
+use support::{BOUND, WITH_CHILD, groups_of, is_clean, options, plan, run_id, within};
+
 const IDLE: &str = "exec sleep 1000";
 const SPIN: &str = "while :; do :; done";
-/// Leaves a process in a session of its own behind, as some databases do.
-const WITH_CHILD: &str = "setsid sleep 1000 & exec sleep 1000";
-const BOUND: Duration = Duration::from_secs(5);
-
-fn plan(servers: &[(&str, f64, &[&str])]) -> Plan {
-    let cores = brunt::host::affinity::own().unwrap();
-    let split = brunt::host::affinity::split(&cores);
-    let server = |(name, cores, nodes): &(&str, f64, &[&str])| ServerPlan {
-        name: (*name).into(),
-        group: (*name).into(),
-        units: 1.0,
-        cores: *cores,
-        restart_after: Nanos::from_millis(100),
-        nodes: nodes.iter().map(|n| (*n).into()).collect(),
-    };
-    let nodes = servers.iter().flat_map(|(s, _, nodes)| nodes.iter().map(|n| node(n, s)));
-    Plan {
-        target: "test".into(),
-        profile: "test".into(),
-        seed: 1,
-        host: HostFacts {
-            cores: cores.len() as u32,
-            brunt_cpus: split.brunt,
-            stack_cpus: split.stack,
-            period: Nanos::from_millis(20),
-            ..HostFacts::default()
-        },
-        nodes: nodes.collect(),
-        servers: servers.iter().map(server).collect(),
-        links: Vec::new(),
-        load: load(),
-        faults: Vec::new(),
-        fault_limits: Default::default(),
-        hypothesis_in_time: 0.9,
-        is_bundled: true,
-        cost_per_request: Nanos::ZERO,
-        expected_capacity_per_s: 0.0,
-        thresholds: Vec::new(),
-    }
-}
-
-fn node(name: &str, server: &str) -> NodePlan {
-    NodePlan {
-        start: brunt::plan::StartPlan::Bundled,
-        name: name.into(),
-        role: Role::App,
-        server: server.into(),
-        region: "eu".into(),
-        listen: "127.0.0.1:1".parse().unwrap(),
-        admin: "127.0.0.1:2".parse().unwrap(),
-        peers: Vec::new(),
-        data_folder: Some("data".into()),
-        threads: 1,
-        iterations_per_ms: 1.0,
-        seed: 1,
-        settings: Settings::default(),
-    }
-}
-
-fn load() -> LoadPlan {
-    LoadPlan::new(Arrivals::Poisson, Vec::new(), Vec::new(), Vec::new())
-}
-
 /// A fleet of stand-ins in a folder of its own.
 struct Stage {
     fleet: Fleet,
     events: Receiver<FleetEvent>,
     folder: tempfile::TempDir,
     run: String,
-}
-
-fn options(script: &str, folder: &Path, without_cgroups: bool) -> Options {
-    Options {
-        program: env!("CARGO_BIN_EXE_brunt").into(),
-        stand_in: Some(("/bin/sh".into(), vec!["-c".into(), format!("{READY}{script}")])),
-        asks_health: false,
-        without_cgroups,
-        state_folder: folder.join("state"),
-    }
-}
-
-fn run_id(name: &str) -> String {
-    format!("test-{}-{name}", std::process::id())
 }
 
 fn stage(name: &str, plan: &Plan, script: &str, without_cgroups: bool) -> Stage {
@@ -135,32 +59,9 @@ impl Stage {
     }
 }
 
-fn within(mut holds: impl FnMut() -> bool) -> bool {
-    let until = Instant::now() + BOUND;
-    while !holds() {
-        if Instant::now() > until {
-            return false;
-        }
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    true
-}
-
-fn is_clean(run: &str, folder: &Path) -> bool {
-    let no_journal = std::fs::read_dir(folder.join("state")).map_or(0, Iterator::count) == 0;
-    no_journal && brunt::host::heal::marked(run).is_empty() && groups_of(run).is_empty()
-}
-
 fn assert_clean(run: &str, folder: &Path) {
     let processes = brunt::host::heal::marked(run);
     assert!(is_clean(run, folder), "left: {processes:?} {:?}", groups_of(run));
-}
-
-/// The run's groups that exist.
-fn groups_of(run: &str) -> Vec<PathBuf> {
-    let mut folders = Cgroups::probe(run).run_folders();
-    folders.retain(|f| f.exists());
-    folders
 }
 
 #[test]
@@ -416,7 +317,7 @@ fn a_target_of_twelve_is_ready_by_protocol_in_time() {
 #[test]
 #[ignore = "started by other tests"]
 fn helper_brunt() {
-    let folder = PathBuf::from(std::env::var("HELPER_FOLDER").unwrap());
+    let folder = std::path::PathBuf::from(std::env::var("HELPER_FOLDER").unwrap());
     let run = std::env::var("HELPER_RUN").unwrap();
     let without_cgroups = std::env::var("HELPER_WITHOUT_CGROUPS").unwrap() == "true";
     let (sender, _events) = channel();
@@ -536,6 +437,9 @@ fn heal_undoes_when_brunt_and_keeper_are_both_killed() {
         keeper.signal(rustix::process::Signal::KILL).unwrap();
         assert!(keeper.wait_exit(BOUND));
         assert!(!is_clean(&run, folder.path()), "something is left to heal");
+        let preview = brunt::host::preview(&state).remove(0);
+        assert!(preview.done.iter().any(|d| d.contains("fault hold `p`")), "{preview:?}");
+        assert!(!is_clean(&run, folder.path()), "a preview touches nothing");
         let healed = brunt::host::heal(&state);
         assert_eq!(healed.len(), 1);
         assert_eq!(healed[0].left, Vec::<String>::new(), "{healed:?}");

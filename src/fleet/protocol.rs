@@ -3,6 +3,7 @@
 use crate::base::Nanos;
 use crate::fault::Lever;
 use crate::host::Identity;
+use crate::target::Attach;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -83,14 +84,32 @@ pub struct ServerSpec {
     pub nodes: Vec<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct NodeSpec {
     pub name: String,
     pub server: String,
+    pub kind: NodeKind,
     pub program: PathBuf,
     pub arguments: Vec<String>,
+    /// Added to brunt's own; `${env:NAME}` in it and in the arguments is taken from there.
+    pub env: Vec<(String, String)>,
+    /// Where it is started; without it, where brunt was.
+    pub folder: Option<PathBuf>,
     pub stdin: String,
     pub log: PathBuf,
+}
+
+/// What the keeper may expect of a node, and do to it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NodeKind {
+    /// It reads its plan on stdin and writes events to a pipe.
+    #[default]
+    Bundled,
+    /// A program of the user's own: it is asked to end before it is killed.
+    Service,
+    /// It ran before: it is never ended, and left as it was found.
+    Attached(Attach),
 }
 
 /// An operation's instants, how it was done, and what was seen by looking afterwards.

@@ -1,10 +1,13 @@
 //! From a plan to what the keeper is told.
 
 use super::protocol::{NodeSpec, ServerSpec, Setup};
+use super::readiness::Readiness;
+use super::service::Service;
 use super::{FleetError, Options};
 use crate::base::Nanos;
 use crate::host::Identity;
-use crate::plan::{LinkPlan, NodePlan, Plan};
+use crate::plan::{LinkPlan, NodePlan, Plan, StartPlan};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The process that carries all links with a distance, as node and as server of its own.
@@ -64,6 +67,34 @@ fn node_spec(
     folders: &Folders<'_>,
     options: &Options,
 ) -> Result<NodeSpec, FleetError> {
+    match &node.start {
+        StartPlan::Bundled => bundled(node, folders, options),
+        StartPlan::Command(command) => Service::new(node, folders)?.command(command, folders),
+        StartPlan::Attach(attach) => Service::new(node, folders)?.attach(attach, folders),
+    }
+}
+
+/// How each node of the user's own is asked whether it is ready.
+pub fn readiness(
+    plan: &Plan,
+    run: &str,
+    folders: &Folders<'_>,
+) -> Result<BTreeMap<String, Readiness>, FleetError> {
+    let mut all = BTreeMap::new();
+    for node in &plan.nodes {
+        if let Some(ready) = node.start.ready() {
+            let readiness = Service::new(node, folders)?.readiness(ready, run)?;
+            all.insert(node.name.clone(), readiness);
+        }
+    }
+    Ok(all)
+}
+
+fn bundled(
+    node: &NodePlan,
+    folders: &Folders<'_>,
+    options: &Options,
+) -> Result<NodeSpec, FleetError> {
     let mut told = node.clone();
     if let Some(folder) = &node.data_folder {
         let folder = absolute(&folders.work.join(folder))?;
@@ -100,9 +131,9 @@ fn spec(
     };
     let log = absolute(&folders.logs.join(format!("{name}.log")))?;
     let server = server.to_string();
-    Ok(NodeSpec { name: name.into(), server, program, arguments, stdin, log })
+    Ok(NodeSpec { name: name.into(), server, program, arguments, stdin, log, ..NodeSpec::default() })
 }
 
-fn absolute(path: &Path) -> Result<PathBuf, FleetError> {
+pub(super) fn absolute(path: &Path) -> Result<PathBuf, FleetError> {
     std::path::absolute(path).map_err(|cause| FleetError::Folder { folder: path.into(), cause })
 }

@@ -26,6 +26,28 @@ pub fn heal(state: &Path) -> Vec<Healed> {
     Story::all(state).iter().filter(|s| !s.is_live()).map(undo).collect()
 }
 
+/// What [`heal`] would do, in sentences; nothing is touched.
+pub fn preview(state: &Path) -> Vec<Healed> {
+    Story::all(state).iter().filter(|s| !s.is_live()).map(would_undo).collect()
+}
+
+fn would_undo(story: &Story) -> Healed {
+    let run = story.header.run.clone();
+    let mut done: Vec<String> = Vec::new();
+    if story.is_this_boot() {
+        for (hold, lever) in story.held() {
+            done.push(format!("end what fault hold `{hold}` does to {}", lever.object()));
+        }
+        let folders = story.folders().filter(|f| f.exists());
+        done.extend(folders.map(|f| format!("end what is in {} and remove it", f.display())));
+        done.extend(own_processes(story).iter().map(|p| format!("kill process {}", p.pid)));
+    }
+    let work = story.work_folder().filter(|f| is_work_folder(f, &run) && f.exists());
+    done.extend(work.map(|_| "remove what its nodes kept on disk".to_string()));
+    done.push(format!("remove {}", story.path.display()));
+    Healed { run, done, left: Vec::new() }
+}
+
 /// Runs whose brunt and keeper are both gone: what [`heal`] would undo.
 pub fn stale(state: &Path) -> Vec<String> {
     Story::all(state).into_iter().filter(|s| !s.is_live()).map(|s| s.header.run).collect()
@@ -71,14 +93,7 @@ fn undo_groups(story: &Story, healed: &mut Healed) {
 }
 
 fn undo_processes(story: &Story, healed: &mut Healed) {
-    let find = || {
-        let mut all: Vec<Identity> = story.processes().map(|(_, p)| p).collect();
-        all.extend(marked(&story.header.run));
-        all.retain(|p| p.is_alive());
-        all.sort_by_key(|p| p.pid);
-        all.dedup();
-        all
-    };
+    let find = || own_processes(story);
     for process in find() {
         healed.done.push(format!("killed process {}", process.pid));
     }
@@ -86,6 +101,16 @@ fn undo_processes(story: &Story, healed: &mut Healed) {
     if !super::cgroup::files::within(Nanos::from_secs(2), is_gone) {
         healed.left.extend(find().iter().map(|p| format!("process {} still runs", p.pid)));
     }
+}
+
+/// The run's processes that are alive.
+fn own_processes(story: &Story) -> Vec<Identity> {
+    let mut all: Vec<Identity> = story.processes().map(|(_, p)| p).collect();
+    all.extend(marked(&story.header.run));
+    all.retain(|p| p.is_alive());
+    all.sort_by_key(|p| p.pid);
+    all.dedup();
+    all
 }
 
 fn undo_work(story: &Story, healed: &mut Healed) {
@@ -102,11 +127,14 @@ fn undo_work(story: &Story, healed: &mut Healed) {
 /// # Errors
 /// When something in it cannot be removed.
 pub fn remove_work_folder(folder: &Path, run: &str) -> std::io::Result<bool> {
-    let is_ours = folder.file_name().is_some_and(|name| *name == *format!("brunt-{run}"));
-    if !is_ours || !folder.exists() {
+    if !is_work_folder(folder, run) || !folder.exists() {
         return Ok(false);
     }
     std::fs::remove_dir_all(folder).map(|()| true)
+}
+
+fn is_work_folder(folder: &Path, run: &str) -> bool {
+    folder.file_name().is_some_and(|name| *name == *format!("brunt-{run}"))
 }
 
 /// SIGKILL to each that is still itself; returns how many there were.

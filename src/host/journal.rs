@@ -141,6 +141,19 @@ impl Story {
         })
     }
 
+    /// What faults may still hold: written ahead, and not written as released.
+    pub fn held(&self) -> Vec<(&str, &Lever)> {
+        let mut held: Vec<(&str, &Lever)> = Vec::new();
+        for entry in &self.entries {
+            match entry {
+                Entry::Holding { hold, lever } => held.push((hold, lever)),
+                Entry::Released { hold } => held.retain(|(id, _)| id != hold),
+                _ => {}
+            }
+        }
+        held
+    }
+
     /// The run's folder for what nodes keep on disk.
     pub fn work_folder(&self) -> Option<&Path> {
         self.entries.iter().find_map(|e| match e {

@@ -5,6 +5,7 @@ pub mod affinity;
 pub mod budget;
 pub mod cgroup;
 pub mod facts;
+pub mod failpoint;
 mod forked;
 pub mod heal;
 pub mod http;
@@ -16,7 +17,7 @@ pub mod stall;
 pub mod usage;
 
 pub use facts::{FactsError, Machine, resolve};
-pub use heal::{Healed, heal, other_brunts, stale};
+pub use heal::{Healed, heal, other_brunts, preview, stale};
 pub use journal::state_folder;
 pub use network::NetworkClaim;
 pub use process::Identity;

@@ -35,5 +35,9 @@ pub fn serve(plan: NodePlan) -> Result<(), NodeError> {
         Role::Database => database::serve(node),
         Role::Cdn => cdn::serve(node),
         Role::Directory => cdn::directory::serve(node),
+        Role::Service(name) => {
+            let what = format!("`{name:?}` is not of the bundled stack").replace('"', "");
+            Err(NodeError::Role { node: node.plan().name.clone(), what })
+        }
     }
 }

@@ -9,12 +9,15 @@ use anyhow::Result;
 pub fn run(args: &HealArgs) -> Result<u8> {
     let state = host::state_folder();
     if args.dry_run {
-        let stale = host::stale(&state);
-        if stale.is_empty() {
+        let found = host::preview(&state);
+        if found.is_empty() {
             say_line("nothing was left behind")?;
         }
-        for run in &stale {
-            say_line(&format!("run {run} was killed; `brunt heal` would undo it"))?;
+        for run in &found {
+            say_line(&format!("run {} was killed; `brunt heal` would", run.run))?;
+            for what in &run.done {
+                say_line(&format!("  {what}"))?;
+            }
         }
         return Ok(exit::PASS);
     }

@@ -7,6 +7,7 @@ use super::operate::refused;
 use crate::base::{Nanos, clock};
 use crate::fault::Lever;
 use crate::fleet::protocol::Stamp;
+use crate::host::failpoint;
 use crate::host::journal::Entry;
 use std::io;
 
@@ -34,7 +35,9 @@ impl Keeper {
                 false => refused(format!("`{hold}` holds something else")),
             };
         }
+        self.reach("hold.written ahead: before");
         self.append(&Entry::Holding { hold: hold.clone(), lever: lever.clone() })?;
+        self.reach("hold.written ahead");
         self.holds.insert(hold, Held { lever, since: None });
         Ok(stamp(before, "written ahead"))
     }
@@ -47,7 +50,9 @@ impl Keeper {
         let since = Since { at: clock::now(), counted: levers::count(self, &lever) };
         self.holds.entry(hold.clone()).and_modify(|h| h.since = Some(since));
         // What was done in part is undone at once: the resource is as the others want it.
-        levers::apply(self, &lever).inspect_err(|_| drop(self.release(&hold)))
+        let stamp = levers::apply(self, &lever).inspect_err(|_| drop(self.release(&hold)))?;
+        self.reach("hold.applied");
+        Ok(stamp)
     }
 
     /// The proof says what it did while it was on.
@@ -62,8 +67,11 @@ impl Keeper {
         };
         let lasted = before.saturating_sub(since.at);
         let did = levers::count(self, &held.lever).since(&since.counted).words(lasted);
+        self.reach("release.before");
         let stamp = levers::apply(self, &held.lever);
+        self.reach("release.applied");
         self.write_ahead(&Entry::Released { hold: hold.into() });
+        self.reach("release.written");
         let stamp = stamp?;
         let proof = match did.is_empty() {
             true => stamp.proof,
@@ -97,6 +105,11 @@ impl Keeper {
             std::mem::discriminant(*other) == std::mem::discriminant(lever)
                 && other.object() == lever.object()
         })
+    }
+
+    /// A point at which a test may end everything.
+    pub(super) fn reach(&self, point: &str) {
+        failpoint::reach(point, self.setup.brunt);
     }
 
     fn append(&mut self, entry: &Entry) -> io::Result<()> {

@@ -3,6 +3,7 @@
 //! and exits. Signals that a terminal sends do not reach it.
 
 mod enforce;
+mod environment;
 mod holds;
 mod levers;
 mod log;
@@ -18,6 +19,7 @@ use super::protocol::{Answer, Ask, HANDED_FD, LINE_BYTES_MAX, Request, Setup, St
 use crate::base::{Nanos, clock};
 use crate::host::affinity;
 use crate::host::cgroup::Cgroups;
+use crate::host::failpoint;
 use crate::host::journal::{Entry, Header, Journal};
 use crate::host::process::{Identity, boot_id};
 use holds::Held;
@@ -187,8 +189,11 @@ impl Keeper {
             keeper: Identity::own(),
         };
         let mut journal = Journal::begin(&setup.state_folder, header)?;
+        failpoint::reach("setup.begun", setup.brunt);
         journal.append(&Entry::Groups { folders: cgroups.run_folders() })?;
+        failpoint::reach("setup.groups written ahead", setup.brunt);
         journal.append(&Entry::Work { folder: setup.work_folder.clone() })?;
+        failpoint::reach("setup.work written ahead", setup.brunt);
         let mut keeper = Keeper {
             setup,
             cgroups,
@@ -214,6 +219,7 @@ impl Keeper {
             let group = self.cgroups.create(&spec.name)?;
             let server = Server::new(spec.clone(), group, self.setup.period)?;
             self.servers.insert(spec.name, server);
+            self.reach("setup.group made");
         }
         for spec in self.setup.nodes.clone() {
             let log = Log::create(&spec.log).map_err(|e| {

@@ -50,7 +50,7 @@ impl Running {
             let _ = spawned.child.kill();
             let _ = spawned.child.wait();
         })?;
-        let (output, events) = (Some(spawned.output), Some(spawned.events));
+        let (output, events) = (Some(spawned.output), spawned.events);
         let (partial, descendants) = (Vec::new(), Vec::new());
         Ok(Running { child: spawned.child, held, output, events, partial, descendants })
     }

@@ -55,16 +55,19 @@ impl Keeper {
         }
         let (group, cpus) = (server.group.clone(), self.cpus_of(&spec.server));
         self.write_ahead(&Entry::Starting { node: name.into() });
+        self.reach("start.written ahead");
         let before = clock::now();
         let spawned = spawn(&spec, &self.setup.run, &group, &cpus)?;
         let running = Running::new(spawned)?;
         let after = clock::now();
+        self.reach("start.spawned");
         let process = running.identity();
         let node = self.node_mut(name)?;
         node.running = Some(running);
         (node.is_held, node.restart_at) = (false, None);
         self.news.push(Tell::Started { node: name.into(), at: after, process });
         self.write_ahead(&Entry::Process { node: name.into(), process });
+        self.reach("start.written");
         self.hold_anew(name)?;
         let proof = format!("process {} runs", process.pid);
         Ok(Stamp { before, after, mechanism: "spawn".into(), proof })

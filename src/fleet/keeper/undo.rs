@@ -24,6 +24,7 @@ impl Keeper {
                 left.push(e.to_string());
             }
         }
+        self.reach("undo.groups killed");
         self.kill_descendants(&mut left);
         self.collect_exits();
         left.extend(self.cgroups.remove_all());
@@ -31,6 +32,7 @@ impl Keeper {
         if let Err(e) = remove_work_folder(&self.setup.work_folder, &self.setup.run) {
             left.push(format!("the work folder: {e}"));
         }
+        self.reach("undo.before the journal goes");
         self.forget(&mut left);
         left
     }
