@@ -139,7 +139,8 @@ impl Fleet {
         let keeper_log = logs_folder.join("keeper.log");
         let (client, reader) =
             client::Client::start(&options.program, &keeper_log).map_err(FleetError::Keeper)?;
-        let shared = Arc::new(Shared::new(client, plan, &setup, readiness, events, options.asks_health));
+        let shared =
+            Arc::new(Shared::new(client, plan, &setup, readiness, events, options.asks_health));
         let hearing = watch::spawn(&shared, reader).map_err(FleetError::Keeper)?;
         let mut fleet = Fleet {
             shared,

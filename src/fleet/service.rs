@@ -106,8 +106,7 @@ impl<'a> Service<'a> {
                 Ok(peer.dial.to_string())
             }
         };
-        fill(text, &value)
-            .map_err(|what| FleetError::Service { node: node.name.clone(), what })
+        fill(text, &value).map_err(|what| FleetError::Service { node: node.name.clone(), what })
     }
 }
 

@@ -131,7 +131,15 @@ fn spec(
     };
     let log = absolute(&folders.logs.join(format!("{name}.log")))?;
     let server = server.to_string();
-    Ok(NodeSpec { name: name.into(), server, program, arguments, stdin, log, ..NodeSpec::default() })
+    Ok(NodeSpec {
+        name: name.into(),
+        server,
+        program,
+        arguments,
+        stdin,
+        log,
+        ..NodeSpec::default()
+    })
 }
 
 pub(super) fn absolute(path: &Path) -> Result<PathBuf, FleetError> {

@@ -1,8 +1,8 @@
 //! Hears the keeper: keeps the state, asks nodes for their health, and tells what happened.
 
+use super::READY_BOUND;
 use super::client::{Client, lock};
 use super::protocol::{Setup, Tell};
-use super::READY_BOUND;
 use super::readiness::Readiness;
 use super::ready;
 use super::rules::Rule;
@@ -272,8 +272,7 @@ fn ask_health(shared: &Arc<Shared>, node: &str) {
     let (own, name) = (shared.clone(), node.to_string());
     let asking = std::thread::Builder::new().name("ready".into()).spawn(move || {
         let is_gone = || !own.runs_since(&name, starts);
-        let is_settled =
-            ready::within(READY_BOUND, || is_gone() || ready::is_healthy(admin));
+        let is_settled = ready::within(READY_BOUND, || is_gone() || ready::is_healthy(admin));
         if is_settled {
             own.put_rules(&name);
             is_ready(&own, &name, starts);

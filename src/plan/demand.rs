@@ -128,7 +128,10 @@ impl Situation<'_> {
                 return refuse(key, "what brunt starts is loaded over plain HTTP/1.1, without TLS");
             }
             if protocol == Protocol::Http2 {
-                return refuse("protocol", "what brunt starts is loaded over plain HTTP/1.1, not HTTP/2");
+                return refuse(
+                    "protocol",
+                    "what brunt starts is loaded over plain HTTP/1.1, not HTTP/2",
+                );
             }
         }
         let usual = Http2Plan::default();

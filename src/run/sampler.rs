@@ -34,8 +34,7 @@ impl Sampler {
     ) -> Sampler {
         let (stop, stopped) = mpsc::channel();
         let cores = plan.host.brunt_cpus.clone();
-        let admins =
-            plan.nodes.iter().map(|n| (n.name.clone(), (n.role, n.admin()))).collect();
+        let admins = plan.nodes.iter().map(|n| (n.name.clone(), (n.role, n.admin()))).collect();
         let thread = std::thread::Builder::new()
             .name("sampler".into())
             .spawn(move || {
@@ -112,7 +111,9 @@ fn samples(
         // The relay is brunt's own, not the target's.
         let Some((role, admin)) = admins.get(&usage.node) else { continue };
         let role = match *role {
-            Role::Database if leader.as_deref() == Some(&usage.node) => "database/leader".to_string(),
+            Role::Database if leader.as_deref() == Some(&usage.node) => {
+                "database/leader".to_string()
+            }
             Role::Database => "database/replica".to_string(),
             other => other.name().to_string(),
         };

@@ -41,11 +41,19 @@ impl Target {
         if self.server.is_empty() {
             return wrong("server", "there is no server and no url");
         }
+        // What things are called first, for the rest is told by these names.
         for (name, group) in &self.server {
             let within = |(key, problem)| (format!("server.{name}.{key}"), problem);
             group.check().map_err(within)?;
             for (index, node) in group.node.iter().enumerate() {
-                let within = |(key, problem)| (format!("server.{name}.node[{index}].{key}"), problem);
+                node.check_role()
+                    .map_err(|problem| (format!("server.{name}.node[{index}].role"), problem))?;
+            }
+        }
+        for (name, group) in &self.server {
+            for (index, node) in group.node.iter().enumerate() {
+                let within =
+                    |(key, problem)| (format!("server.{name}.node[{index}].{key}"), problem);
                 node.check(self).map_err(within)?;
                 service_check::node(self, group, node).map_err(within)?;
             }
@@ -89,8 +97,7 @@ impl Target {
         }
         let is_bundled = |role: Role| last == role.name() && self.count(role) > 0;
         if [Role::Cdn, Role::Directory, Role::Cache, Role::Database].into_iter().any(is_bundled) {
-            let problem =
-                format!("`{last}` cannot take every request; end with balancer or app");
+            let problem = format!("`{last}` cannot take every request; end with balancer or app");
             return wrong("public.entry", problem);
         }
         if self.count_named(last) > 1 {
@@ -182,19 +189,25 @@ impl ServerGroup {
 }
 
 impl TargetNode {
-    fn check(&self, target: &Target) -> Result<(), Wrong> {
-        if self.start == Start::Bundled && Role::parse(&self.role).is_none() {
+    fn check_role(&self) -> Result<(), String> {
+        if self.start != Start::Bundled {
+            return service_check::role(&self.role);
+        }
+        if Role::parse(&self.role).is_none() {
             let roles = Role::ALL.map(Role::name);
             let hint = nearest(&self.role, roles.into_iter())
                 .map_or(String::new(), |n| format!("; did you mean `{n}`?"));
-            let problem = format!(
+            return Err(format!(
                 "`{}` is not a role of the bundled stack ({}){hint}; a group of your own says how it \
                  starts: start = {{ command = [...] }}",
                 self.role,
                 roles.join(", ")
-            );
-            return wrong("role", problem);
+            ));
         }
+        Ok(())
+    }
+
+    fn check(&self, target: &Target) -> Result<(), Wrong> {
         for needed in &self.needs {
             if target.count_named(needed) == 0 {
                 return wrong("needs", format!("needs `{needed}`, but no server has one"));

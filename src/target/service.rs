@@ -109,7 +109,8 @@ struct StartTable {
     attach: Option<Attach>,
 }
 
-const FORMS: &str = "write \"bundled\", { command = [\"nginx\", ...] } or { attach = { port = 8080 } }";
+const FORMS: &str =
+    "write \"bundled\", { command = [\"nginx\", ...] } or { attach = { port = 8080 } }";
 
 impl<'de> Deserialize<'de> for Start {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
@@ -150,10 +151,10 @@ impl StartTable {
                 files: self.files.unwrap_or_default(),
                 base: PathBuf::new(),
             }))),
-            (None, Some(_)) if has_more => {
-                Err("`env`, `folder` and `files` belong to a command; what runs already has its own"
-                    .into())
-            }
+            (None, Some(_)) if has_more => Err(
+                "`env`, `folder` and `files` belong to a command; what runs already has its own"
+                    .into(),
+            ),
             (None, Some(attach)) => Ok(Start::Attach(attach)),
             (Some(_), Some(_)) => {
                 Err("both a command and what to attach to; a node is one of them".into())

@@ -26,7 +26,10 @@ pub(super) fn target(target: &Target) -> Result<(), Wrong> {
     let has_attached = target.nodes().any(|(.., n)| attached(n));
     if let Some(rules) = &target.attach {
         if !has_attached {
-            return wrong("attach.allow", "no node of this target is attached to; leave [attach] out");
+            return wrong(
+                "attach.allow",
+                "no node of this target is attached to; leave [attach] out",
+            );
         }
         if let Some(kind) = rules.allow.iter().find(|kind| !REVERSIBLE.contains(&kind.as_str())) {
             let problem = format!(
@@ -59,7 +62,6 @@ pub(super) fn node(target: &Target, group: &ServerGroup, node: &TargetNode) -> R
         Start::Command(command) => self::command(target, node, command)?,
         Start::Attach(attach) => self::attach(group, node, attach)?,
     }
-    role(&node.role)?;
     if let Some(ready) = &node.ready {
         self::ready(target, node, ready)?;
     }
@@ -93,31 +95,33 @@ fn bundled(target: &Target, node: &TargetNode) -> Result<(), Wrong> {
             return wrong(key, "brunt decides this for a bundled node; leave it out");
         }
     }
-    let is_service = |role: &String| target.nodes().any(|(.., n)| n.role == *role && n.start != Start::Bundled);
+    let is_service =
+        |role: &String| target.nodes().any(|(.., n)| n.role == *role && n.start != Start::Bundled);
     match node.needs.iter().find(|role| is_service(role)) {
         Some(role) => {
-            let problem = format!("a bundled node cannot talk to `{role}`, which is not of its stack");
+            let problem =
+                format!("a bundled node cannot talk to `{role}`, which is not of its stack");
             wrong("needs", problem)
         }
         None => Ok(()),
     }
 }
 
-fn role(role: &str) -> Result<(), Wrong> {
+pub(super) fn role(role: &str) -> Result<(), String> {
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
     let is_sound = role.len() <= ROLE_LENGTH_MAX
         && role.starts_with(|c: char| c.is_ascii_lowercase())
-        && role.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_');
+        && role.chars().all(is_plain);
     let is_numbered =
         role.rsplit_once('-').is_some_and(|(_, end)| end.chars().all(|c| c.is_ascii_digit()));
     if !is_sound || is_numbered {
-        let problem = format!(
+        return Err(format!(
             "`{role}` cannot name a group; use small letters, digits, `-` and `_`, without a number \
              at the end (its nodes are NAME-1, NAME-2, ...)"
-        );
-        return wrong("role", problem);
+        ));
     }
     match RESERVED.contains(&role) {
-        true => wrong("role", format!("`{role}` means something else in brunt; use another name")),
+        true => Err(format!("`{role}` means something else in brunt; use another name")),
         false => Ok(()),
     }
 }
@@ -128,7 +132,8 @@ fn command(target: &Target, node: &TargetNode, command: &Command) -> Result<(), 
         if name.is_empty() || name.contains(['=', '\0']) {
             return wrong("start", format!("`env`: `{name}` cannot name a variable"));
         }
-        text(target, node, value).map_err(|p| ("start".to_string(), format!("`env.{name}`: {p}")))?;
+        text(target, node, value)
+            .map_err(|p| ("start".to_string(), format!("`env.{name}`: {p}")))?;
     }
     for name in command.files.keys() {
         let is_inside = |path: &Path| path.components().all(|c| matches!(c, Component::Normal(_)));
@@ -209,9 +214,8 @@ pub(super) fn text(target: &Target, node: &TargetNode, text: &str) -> Result<(),
     fill(text, &known)?;
     for (at, _) in text.match_indices("${env:") {
         let name = text[at + 6..].split_once('}').map(|(name, _)| name);
-        let is_name = |n: &str| {
-            !n.is_empty() && n.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-        };
+        let is_name =
+            |n: &str| !n.is_empty() && n.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         if !name.is_some_and(is_name) {
             return Err("a reference to the environment is written ${env:NAME}".into());
         }
@@ -223,7 +227,9 @@ fn peer(target: &Target, node: &TargetNode, name: &str) -> Result<String, String
     let role = name.rsplit_once('-').map_or(name, |(role, _)| role);
     match (target.has_node(name), node.needs.iter().any(|n| n == role)) {
         (true, true) => Ok(String::new()),
-        (true, false) => Err(format!("`{{peer:{name}}}`: add `{role}` to what `{}` needs", node.role)),
+        (true, false) => {
+            Err(format!("`{{peer:{name}}}`: add `{role}` to what `{}` needs", node.role))
+        }
         (false, _) => Err(format!("`{{peer:{name}}}`: this target has no node `{name}`")),
     }
 }

@@ -30,6 +30,15 @@ pub struct Node {
     pub log: Log,
 }
 
+impl Node {
+    /// Takes what it says, so that it does not wait for a reader while it ends.
+    pub fn drain(&mut self) {
+        if let Some(running) = &mut self.running {
+            running.read_output(&mut self.log);
+        }
+    }
+}
+
 pub struct Running {
     child: Child,
     pub held: Process,

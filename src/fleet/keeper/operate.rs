@@ -86,9 +86,12 @@ impl Keeper {
 
     fn kill_node(&mut self, name: &str) -> io::Result<Stamp> {
         let running = self.running(name)?;
+        let below = running.members();
         let before = clock::now();
         running.held.signal(Signal::KILL)?;
         let after = clock::now();
+        // What a service has started would go on serving without it.
+        signal_all(&below, Signal::KILL)?;
         // Not at once after the signal: the exit must be explained when it is collected.
         let is_gone = running.held.wait_exit(EFFECT_BOUND.duration());
         let node = self.node_mut(name)?;

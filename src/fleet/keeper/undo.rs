@@ -1,12 +1,17 @@
 //! The end: nothing that this run started or made is left, and the keeper has looked.
 
 use super::Keeper;
+use super::node::{Node, signal_all};
 use crate::base::Nanos;
+use crate::fleet::protocol::NodeKind;
 use crate::host::cgroup::files::within;
 use crate::host::heal::{kill_all, marked, remove_work_folder};
 use crate::host::process::{Identity, descendants};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
+use rustix::process::Signal;
 
+/// For all services together to end by themselves.
+const END_BOUND: Nanos = Nanos::from_secs(3);
 /// For all processes together; SIGKILL needs milliseconds.
 const BOUND: Nanos = Nanos::from_secs(5);
 
@@ -19,6 +24,7 @@ impl Keeper {
             node.restart_at = None;
         }
         let mut left = Vec::new();
+        self.ask_to_end();
         for server in self.servers.values() {
             if let Err(e) = server.group.kill() {
                 left.push(e.to_string());
@@ -35,6 +41,23 @@ impl Keeper {
         self.reach("undo.before the journal goes");
         self.forget(&mut left);
         left
+    }
+
+    /// Programs of the user's own may have something to put away: SIGTERM, and some time.
+    fn ask_to_end(&mut self) {
+        let services = self.nodes.values().filter(|n| n.spec.kind == NodeKind::Service);
+        let mut asked = Vec::new();
+        for running in services.filter_map(|n| n.running.as_ref()) {
+            if running.held.signal(Signal::TERM).is_ok() {
+                // One that is stopped would not hear of it.
+                let _ = signal_all(&running.members(), Signal::CONT);
+                asked.push(running.identity());
+            }
+        }
+        within(END_BOUND, || {
+            self.nodes.values_mut().for_each(Node::drain);
+            !asked.iter().any(|identity| identity.is_alive())
+        });
     }
 
     fn kill_descendants(&mut self, left: &mut Vec<String>) {
