@@ -72,6 +72,8 @@ pub struct Options {
     pub asks_health: bool,
     /// Keeps CPU shares by stopping, as if no cgroup were writable.
     pub without_cgroups: bool,
+    /// Other users' processes may be attached to.
+    pub owns_these: bool,
     pub state_folder: PathBuf,
 }
 
@@ -83,6 +85,7 @@ impl Default for Options {
             program: program.unwrap_or_else(|| "/proc/self/exe".into()),
             stand_in: None,
             asks_health: true,
+            owns_these: false,
             without_cgroups: std::env::var_os("BRUNT_WITHOUT_CGROUPS").is_some(),
             state_folder: state_folder(),
         }

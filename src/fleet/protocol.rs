@@ -71,6 +71,8 @@ pub struct Setup {
     pub period: Nanos,
     /// As if no cgroup were writable.
     pub without_cgroups: bool,
+    /// Whether other users' processes may be attached to.
+    pub owns_these: bool,
     pub servers: Vec<ServerSpec>,
     pub nodes: Vec<NodeSpec>,
 }
@@ -82,6 +84,8 @@ pub struct ServerSpec {
     pub cores: Option<f64>,
     pub restart_after: Nanos,
     pub nodes: Vec<String>,
+    /// It ran before brunt: no share, no group, no restart.
+    pub is_attached: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -109,7 +113,14 @@ pub enum NodeKind {
     /// A program of the user's own: it is asked to end before it is killed.
     Service,
     /// It ran before: it is never ended, and left as it was found.
-    Attached(Attach),
+    Attached(AttachSpec),
+}
+
+/// How it is found, and how long a fault may last on it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttachSpec {
+    pub to: Attach,
+    pub max_hold: Nanos,
 }
 
 /// An operation's instants, how it was done, and what was seen by looking afterwards.

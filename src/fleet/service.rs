@@ -2,9 +2,10 @@
 //! in. References to the environment stay as they are until the keeper starts it.
 
 use super::FleetError;
-use super::protocol::{NodeKind, NodeSpec};
+use super::protocol::{AttachSpec, NodeKind, NodeSpec};
 use super::readiness::Readiness;
 use super::setup::{Folders, absolute};
+use crate::base::Nanos;
 use crate::plan::{AttachPlan, CommandPlan, NodePlan, ReadyPlan};
 use crate::target::{Placeholder, Ready, fill};
 use std::path::{Path, PathBuf};
@@ -56,7 +57,10 @@ impl<'a> Service<'a> {
         attach: &AttachPlan,
         folders: &Folders<'_>,
     ) -> Result<NodeSpec, FleetError> {
-        Ok(NodeSpec { kind: NodeKind::Attached(attach.to.clone()), ..self.spec(folders)? })
+        // Without rules no fault is allowed; the plan has refused them all.
+        let max_hold = attach.rules.as_ref().map_or(Nanos::ZERO, |rules| rules.max_duration);
+        let spec = AttachSpec { to: attach.to.clone(), max_hold };
+        Ok(NodeSpec { kind: NodeKind::Attached(spec), ..self.spec(folders)? })
     }
 
     /// How it is asked whether it is ready.

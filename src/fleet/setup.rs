@@ -34,15 +34,17 @@ pub fn setup(
             cores: None,
             restart_after: Nanos::from_millis(200),
             nodes: vec![RELAY.into()],
+            is_attached: false,
         });
         nodes.push(relay);
     }
     for server in &plan.servers {
         servers.push(ServerSpec {
             name: server.name.clone(),
-            cores: Some(server.cores),
+            cores: (!plan.is_attached(server)).then_some(server.cores),
             restart_after: server.restart_after,
             nodes: server.nodes.clone(),
+            is_attached: plan.is_attached(server),
         });
     }
     for node in &plan.nodes {
@@ -57,6 +59,7 @@ pub fn setup(
         stack_cpus: plan.host.stack_cpus.clone(),
         period: plan.host.period,
         without_cgroups: options.without_cgroups,
+        owns_these: options.owns_these,
         servers,
         nodes,
     })

@@ -2,6 +2,7 @@
 //! of one's own, the journal of changes and its undoing. Knows nothing of targets.
 
 pub mod affinity;
+pub mod attach;
 pub mod budget;
 pub mod cgroup;
 pub mod facts;

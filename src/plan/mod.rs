@@ -77,6 +77,13 @@ impl Plan {
 }
 
 impl Plan {
+    /// Whether a server is a process that ran before.
+    pub fn is_attached(&self, server: &ServerPlan) -> bool {
+        let is_it = |n: &&NodePlan| n.server == server.name;
+        let mut nodes = self.nodes.iter().filter(is_it);
+        nodes.any(|n| matches!(n.start, StartPlan::Attach(_)))
+    }
+
     /// Without credentials: what may be written down.
     pub fn redacted(&self) -> Plan {
         let nodes = self.nodes.iter().map(NodePlan::redacted).collect();

@@ -2,7 +2,7 @@
 //! placeholders and its references to the environment; both are filled in when it is started.
 
 use crate::base::Nanos;
-use crate::target::{Attach, Command, Ready, Start, TargetNode};
+use crate::target::{Attach, AttachRules, Command, Ready, Start, Target, TargetNode};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -40,6 +40,8 @@ pub struct CommandPlan {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttachPlan {
     pub to: Attach,
+    /// What may be done to it; without any, nothing.
+    pub rules: Option<AttachRules>,
     pub ready: ReadyPlan,
 }
 
@@ -51,14 +53,17 @@ pub struct ReadyPlan {
 }
 
 impl StartPlan {
-    pub(super) fn of(node: &TargetNode) -> StartPlan {
+    pub(super) fn of(target: &Target, node: &TargetNode) -> StartPlan {
         let ready = ReadyPlan {
             by: node.ready.clone().unwrap_or_default(),
             within: node.ready_within.unwrap_or(READY_WITHIN),
         };
         match &node.start {
             Start::Bundled => StartPlan::Bundled,
-            Start::Attach(to) => StartPlan::Attach(AttachPlan { to: to.clone(), ready }),
+            Start::Attach(to) => {
+                let (to, rules) = (to.clone(), target.attach.clone());
+                StartPlan::Attach(AttachPlan { to, rules, ready })
+            }
             Start::Command(command) => {
                 let Command { command, env, folder, files, base } = (**command).clone();
                 let files = files.into_iter().map(|(name, template)| (name, template.text));

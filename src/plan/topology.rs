@@ -198,7 +198,7 @@ fn place(
                     data_folder: data_folder(node, &name),
                     name,
                     role,
-                    start: StartPlan::of(node),
+                    start: StartPlan::of(target, node),
                     server: server.clone(),
                     region: region.clone(),
                     listen,

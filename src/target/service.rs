@@ -69,7 +69,7 @@ impl fmt::Display for Attach {
 }
 
 /// `[attach]`: what may be done to processes that brunt did not start.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AttachRules {
     /// Kinds of faults.

@@ -79,6 +79,7 @@ pub fn options(script: &str, folder: &Path, without_cgroups: bool) -> Options {
         program: env!("CARGO_BIN_EXE_brunt").into(),
         stand_in: Some(("/bin/sh".into(), vec!["-c".into(), format!("{READY}{script}")])),
         asks_health: false,
+        owns_these: false,
         without_cgroups,
         state_folder: folder.join("state"),
     }

@@ -28,6 +28,8 @@ impl Keeper {
     /// Journal ahead; nothing is changed yet. Once more is the same as once.
     pub(super) fn prepare(&mut self, hold: String, lever: Lever) -> io::Result<Stamp> {
         let before = clock::now();
+        self.check_attached(&lever)?;
+        self.remember(&lever)?;
         levers::check(self, &lever)?;
         if let Some(held) = self.holds.get(&hold) {
             return match held.lever == lever {
@@ -112,7 +114,7 @@ impl Keeper {
         failpoint::reach(point, self.setup.brunt);
     }
 
-    fn append(&mut self, entry: &Entry) -> io::Result<()> {
+    pub(super) fn append(&mut self, entry: &Entry) -> io::Result<()> {
         match &mut self.journal {
             Some(journal) => journal.append(entry),
             None => refused("the run is over".into()),

@@ -2,6 +2,7 @@
 //! everything. brunt gone (its end of the socket pair closed, for whatever reason): it undoes all
 //! and exits. Signals that a terminal sends do not reach it.
 
+mod attached;
 mod enforce;
 mod environment;
 mod holds;
@@ -18,10 +19,11 @@ mod undo;
 use super::protocol::{Answer, Ask, HANDED_FD, LINE_BYTES_MAX, Request, Setup, Stamp, Tell};
 use crate::base::{Nanos, clock};
 use crate::host::affinity;
-use crate::host::cgroup::Cgroups;
+use crate::host::cgroup::{Cgroups, Group};
 use crate::host::failpoint;
 use crate::host::journal::{Entry, Header, Journal};
 use crate::host::process::{Identity, boot_id};
+use attached::Attached;
 use holds::Held;
 use log::Log;
 use nix::sys::signal::{SigHandler, Signal, signal};
@@ -161,6 +163,8 @@ pub struct Keeper {
     journal: Option<Journal>,
     nodes: BTreeMap<String, Node>,
     servers: BTreeMap<String, Server>,
+    /// Servers that ran before, by name.
+    attached: BTreeMap<String, Attached>,
     /// What faults hold now, by the id of the hold.
     holds: BTreeMap<String, Held>,
     /// For brunt, in the order in which it happened.
@@ -200,6 +204,7 @@ impl Keeper {
             journal: Some(journal),
             nodes: BTreeMap::new(),
             servers: BTreeMap::new(),
+            attached: BTreeMap::new(),
             holds: BTreeMap::new(),
             news: Vec::new(),
             housekeeping_at: Nanos::ZERO,
@@ -216,7 +221,10 @@ impl Keeper {
 
     fn make(&mut self) -> io::Result<()> {
         for spec in self.setup.servers.clone() {
-            let group = self.cgroups.create(&spec.name)?;
+            let group = match spec.is_attached {
+                true => Group::default(),
+                false => self.cgroups.create(&spec.name)?,
+            };
             let server = Server::new(spec.clone(), group, self.setup.period)?;
             self.servers.insert(spec.name, server);
             self.reach("setup.group made");
@@ -283,7 +291,8 @@ impl Keeper {
         let is_expected = node.is_held;
         let server = self.servers.get(&node.spec.server)?;
         let repair_time = server.spec.restart_after.max(REPAIR_TIME_MIN);
-        node.restart_at = (!is_expected).then(|| at + repair_time);
+        let is_ours = !server.spec.is_attached;
+        node.restart_at = (is_ours && !is_expected).then(|| at + repair_time);
         let line = |line| Tell::Line { node: name.into(), line };
         self.news.extend(lines.into_iter().map(line));
         let exited = Tell::Exited { node: name.into(), at, how: how.clone(), is_expected };
@@ -314,6 +323,7 @@ impl Keeper {
             self.housekeeping_at = now + poll::HOUSEKEEPING;
             self.reap_strays();
             self.look_for_descendants();
+            self.end_long_holds();
         }
     }
 }

@@ -61,7 +61,7 @@ impl Server {
         Ok(Stamp { before, after: clock::now(), mechanism: mechanism.into(), proof })
     }
 
-    fn set_budget(&mut self, quota: Quota, now: Nanos) -> String {
+    pub fn set_budget(&mut self, quota: Quota, now: Nanos) -> String {
         match &mut self.budget {
             Some(budget) => budget.set_quota(quota, now),
             None => self.budget = Some(Budget::new(quota, now)),

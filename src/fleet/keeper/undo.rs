@@ -24,6 +24,7 @@ impl Keeper {
             node.restart_at = None;
         }
         let mut left = Vec::new();
+        self.give_back_attached(&mut left);
         self.ask_to_end();
         for server in self.servers.values() {
             if let Err(e) = server.group.kill() {

@@ -11,6 +11,7 @@ mod v1;
 mod v2;
 
 pub use group::{ControlGroup, Group, QuotaGroup};
+pub use mounts::{group_folders, home_of};
 
 use crate::base::Nanos;
 use crate::host::quota::Quota;
@@ -18,6 +19,14 @@ use mounts::{Hierarchy, hierarchies, upwards};
 use std::io;
 use std::path::{Path, PathBuf};
 use v1::CpuV1;
+
+/// Sets the quota of a group in a hierarchy of version 1; what is seen afterwards.
+///
+/// # Errors
+/// When the kernel refuses it.
+pub fn set_quota_v1(folder: &Path, quota: Quota) -> io::Result<String> {
+    CpuV1 { cpu: folder.to_path_buf(), acct: None }.set(quota)
+}
 
 /// The folder that holds all of a run's groups in one hierarchy.
 pub fn run_name(run: &str) -> String {

@@ -2,6 +2,7 @@
 //! makes the resource as the holds on it want it, looks whether it is so, and says what it saw.
 
 mod cpu_cores;
+pub use cpu_cores::kept;
 mod cpu_share;
 mod freeze;
 mod pause;
