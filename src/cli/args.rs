@@ -53,6 +53,9 @@ pub struct Common {
     /// Say nothing while it runs
     #[arg(long)]
     pub quiet: bool,
+    /// Faults may touch other users' processes that the target attaches to
+    #[arg(long)]
+    pub i_own_these: bool,
     /// Generator threads [default: one a core of brunt's; half of them for a local URL]
     #[arg(long, value_name = "N")]
     pub threads: Option<u32>,

@@ -5,6 +5,7 @@ mod compile;
 mod demand;
 mod explain;
 mod faults;
+mod fitness;
 mod load;
 mod node;
 mod start;

@@ -10,7 +10,7 @@ use super::watch::Watcher;
 use super::worker_rows::WorkerRows;
 use crate::base::{Histogram, Nanos, clock};
 use crate::chaos::{Chaos, Limits, Permission};
-use crate::fleet::{Fleet, FleetError, FleetEvent};
+use crate::fleet::{self, Fleet, FleetError, FleetEvent};
 use crate::generator::{self, Crew, Generator, GeneratorError};
 use crate::host;
 use crate::plan::Plan;
@@ -40,6 +40,8 @@ pub struct Options {
     pub doubts: Vec<String>,
     /// A signal's number once one asked the run to stop; else 0.
     pub signal: Arc<AtomicI32>,
+    /// Other users' processes may be attached to.
+    pub owns_these: bool,
 }
 
 /// How a run ended.
@@ -109,12 +111,13 @@ pub fn conduct(
     let work = WorkFolder::make(&options.work_folder)?;
     let (fleet_sender, fleet_events) = mpsc::channel();
     let fleet = match plan.is_bundled {
-        true => Some(Arc::new(Fleet::start(
+        true => Some(Arc::new(Fleet::start_with(
             plan,
             &options.run_id,
             &work.0,
             &options.folder.join("logs"),
             fleet_sender,
+            fleet::Options { owns_these: options.owns_these, ..fleet::Options::default() },
         )?)),
         false => None,
     };
