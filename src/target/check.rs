@@ -43,14 +43,14 @@ impl Target {
         }
         // What things are called first, for the rest is told by these names.
         for (name, group) in &self.server {
-            let within = |(key, problem)| (format!("server.{name}.{key}"), problem);
-            group.check().map_err(within)?;
             for (index, node) in group.node.iter().enumerate() {
                 node.check_role()
                     .map_err(|problem| (format!("server.{name}.node[{index}].role"), problem))?;
             }
         }
         for (name, group) in &self.server {
+            let within = |(key, problem)| (format!("server.{name}.{key}"), problem);
+            group.check().map_err(within)?;
             for (index, node) in group.node.iter().enumerate() {
                 let within =
                     |(key, problem)| (format!("server.{name}.node[{index}].{key}"), problem);
