@@ -1,6 +1,6 @@
 //! From a plan to what the keeper is told.
 
-use super::protocol::{NodeSpec, ServerSpec, Setup};
+use super::protocol::{LinkSpec, NodeSpec, ServerSpec, Setup};
 use super::{FleetError, Options};
 use crate::base::Nanos;
 use crate::host::Identity;
@@ -54,6 +54,9 @@ pub fn setup(
         stack_cpus: plan.host.stack_cpus.clone(),
         period: plan.host.period,
         without_cgroups: options.without_cgroups,
+        has_network: plan.needs.network,
+        bound: plan.needs.data_folder,
+        links: links(plan),
         servers,
         nodes,
     })
@@ -73,6 +76,17 @@ fn node_spec(
     }
     let stdin = serde_json::to_string(&told).expect("a plan is plain data");
     spec(&node.name, &node.server, node.role.name(), stdin, folders, options)
+}
+
+/// A link's service and its admin side are at one address.
+fn links(plan: &Plan) -> Vec<LinkSpec> {
+    let spec = |l: &LinkPlan| {
+        let (from, to) = (l.from.clone(), l.to.clone());
+        LinkSpec { from, to, address: l.dial.ip() }
+    };
+    let mut all: Vec<LinkSpec> = plan.links.iter().filter(|l| l.is_relayed()).map(spec).collect();
+    all.dedup();
+    all
 }
 
 fn relay(plan: &Plan, folders: &Folders<'_>, options: &Options) -> Option<NodeSpec> {
