@@ -5,7 +5,7 @@ mod cpu_cores;
 mod cpu_share;
 mod disk_full;
 mod freeze;
-mod packets;
+pub mod packets;
 mod pause;
 mod stopping;
 

@@ -36,43 +36,60 @@ pub fn check(keeper: &Keeper, lever: &Lever, rule: &PacketRule) -> io::Result<()
     filter::replace(run, inside, &own)
 }
 
+/// What was made last, so that nothing has to be asked right before the instant of a change.
+#[derive(Debug, Default)]
+pub struct Made {
+    has_table: bool,
+    queues: Queues,
+}
+
 pub fn set(keeper: &mut Keeper, lever: &Lever, rule: &PacketRule) -> io::Result<Stamp> {
     let run = keeper.setup.run.clone();
     let held = keeper.holds.values().filter(|h| h.since.is_some()).map(|h| &h.lever);
     let all = ways(&keeper.setup.links, held);
-    let here = Inside::Here;
-    let queues = is_queued(rule).then(|| Queues::look(&run)).transpose()?;
     let before = clock::now();
-    // A queue is there before packets are sent to it, and goes after none is sent there.
-    if let Some(queues) = &queues {
-        queues.make(&run, here, &all)?;
-    }
-    filter::replace(&run, here, &all)?;
-    if let Some(queues) = &queues {
-        queues.remove_others(&run, &all)?;
-    }
+    let result = change(&run, &keeper.packets.queues, &all, rule);
     let after = clock::now();
+    if is_queued(rule) {
+        keeper.packets.queues = Queues::look(&run)?;
+    }
+    keeper.packets.has_table = !all.is_empty();
+    result?;
     filter::verify(&run, &all)?;
-    let mechanism = match &queues {
-        None => "nftables",
-        Some(_) => {
-            Queues::look(&run)?.verify(&all)?;
-            if all.iter().any(Way::needs_netem) { "htb and netem by tc" } else { "htb by tc" }
-        }
+    keeper.packets.queues.verify(&all)?;
+    let mechanism = match is_queued(rule) {
+        false => "nftables",
+        true if all.iter().any(Way::needs_netem) => "htb and netem by tc",
+        true => "htb by tc",
     };
     let mechanism = format!("{mechanism}, in the run's own network");
     Ok(Stamp { before, after, mechanism, proof: proof(&all, &own(keeper, lever)) })
 }
 
+/// A queue is there before packets are sent to it, and goes after none is sent there.
+fn change(run: &str, queues: &Queues, all: &[Way], rule: &PacketRule) -> io::Result<()> {
+    match is_queued(rule) {
+        false => filter::replace(run, Inside::Here, all),
+        true => {
+            queues.make(run, Inside::Here, all)?;
+            filter::replace(run, Inside::Here, all)?;
+            queues.remove_others(run, all)
+        }
+    }
+}
+
 pub fn count(keeper: &Keeper, lever: &Lever, rule: &PacketRule) -> Counted {
     let (run, own) = (keeper.setup.run.as_str(), own(keeper, lever));
+    let Made { has_table, queues } = &keeper.packets;
+    let queued = || if queues.are_there() { queues::count(run, &own) } else { Ok((0, 0)) };
     let counted = match rule.effect {
+        PacketEffect::Loss { .. } if !has_table => Ok(Packets::Lost { of: 0, lost: 0 }),
         PacketEffect::Loss { .. } => filter::count(run, &own),
         PacketEffect::Bandwidth { .. } => {
-            queues::count(run, &own).map(|(packets, held)| Packets::Slowed { packets, held })
+            queued().map(|(packets, held)| Packets::Slowed { packets, held })
         }
         PacketEffect::Latency { .. } | PacketEffect::Reorder { .. } => {
-            queues::count(run, &own).map(|(packets, _)| Packets::Delayed { packets })
+            queued().map(|(packets, _)| Packets::Delayed { packets })
         }
     };
     counted.map_or(Counted::Nothing, Counted::Packets)

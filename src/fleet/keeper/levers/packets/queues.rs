@@ -20,7 +20,7 @@ const UNDER_WAY_MAX: u32 = 100_000;
 /// What there is now, by the numbers of ways.
 #[derive(Debug, Default)]
 pub struct Queues {
-    is_there: bool,
+    are_there: bool,
     classes: BTreeSet<u16>,
     delays: BTreeSet<u16>,
 }
@@ -42,17 +42,21 @@ impl Queues {
             lines.filter_map(third).filter_map(number).collect()
         };
         Queues {
-            is_there: queues.lines().any(|l| l.starts_with("qdisc htb 1: root")),
+            are_there: queues.lines().any(|l| l.starts_with("qdisc htb 1: root")),
             classes: numbers(classes, "class htb 1:"),
             delays: numbers(queues, "qdisc netem "),
         }
+    }
+
+    pub fn are_there(&self) -> bool {
+        self.are_there
     }
 
     /// Makes and changes queues until every way that wants one has it.
     pub fn make(&self, run: &str, inside: Inside, all: &[Way]) -> io::Result<()> {
         let mut script = String::new();
         let queued: Vec<&Way> = all.iter().filter(|w| w.is_queued()).collect();
-        if !queued.is_empty() && !self.is_there {
+        if !queued.is_empty() && !self.are_there {
             script.push_str("qdisc add dev lo root handle 1: htb\n");
         }
         for way in &queued {
@@ -73,7 +77,7 @@ impl Queues {
         let wanted: BTreeSet<u16> =
             all.iter().filter(|w| w.is_queued()).map(|w| w.number).collect();
         let mut script = String::new();
-        if wanted.is_empty() && self.is_there {
+        if wanted.is_empty() && self.are_there {
             script.push_str("qdisc del dev lo root\n");
         } else {
             for number in self.classes.difference(&wanted) {
@@ -89,7 +93,7 @@ impl Queues {
             all.iter().filter(|w| is_one(w)).map(|w| w.number).collect()
         };
         let (classes, delays) = (of(Way::is_queued), of(Way::needs_netem));
-        let is_so = self.is_there == !classes.is_empty()
+        let is_so = self.are_there == !classes.is_empty()
             && self.classes == classes
             && self.delays == delays;
         match is_so {
@@ -179,11 +183,11 @@ mod tests {
         let classes = "class htb 1:1c root prio 0 rate 8Mbit ceil 8Mbit burst 1600b\n\
                        class htb 1:1d root leaf 1d: prio 0 rate 8Mbit ceil 8Mbit burst 1600b";
         let seen = Queues::read(queues, classes);
-        assert!(seen.is_there);
+        assert!(seen.are_there);
         assert_eq!(seen.classes, BTreeSet::from([0x1c, 0x1d]));
         assert_eq!(seen.delays, BTreeSet::from([0x1d]));
         let none = Queues::read("qdisc noqueue 0: root refcnt 2", "");
-        assert!(!none.is_there && none.classes.is_empty() && none.delays.is_empty());
+        assert!(!none.are_there && none.classes.is_empty() && none.delays.is_empty());
         assert!(none.verify(&[]).is_ok());
         assert!(seen.verify(&[]).is_err());
     }
