@@ -384,7 +384,7 @@ arrivals = "poisson"
 in_time = 0.5
 [[phase]]
 name = "all"
-lasts = "11s"
+lasts = "12s"
 rate = "30/s"
 [[request]]
 name = "comment"
@@ -404,13 +404,13 @@ name = "lossy"
 kind = "loss"
 share = 0.5
 on = "app->database"
-at = "1s"
+at = "2s"
 lasts = "1s"
 [[fault]]
 name = "full"
 kind = "disk-full"
 on = "database"
-at = "3s"
+at = "4s"
 lasts = "2s"
 "#;
 
@@ -437,12 +437,43 @@ fn a_whole_run_loses_packets_and_fills_its_disk_and_comes_back() {
     let folder = tempfile::tempdir().unwrap();
     let profile = PROFILE.replace("TEXT", &"x".repeat(2000));
     let (summary, talk) = run(folder.path(), "garage[server.garage.restart_after=500ms]", &profile);
-    println!("{}\n{talk}", serde_json::to_string_pretty(&summary).unwrap());
-    println!("{}", std::fs::read_to_string(folder.path().join("record/events.csv")).unwrap());
-    println!(
-        "{}",
-        std::fs::read_to_string(folder.path().join("record/logs/database-1.log")).unwrap()
-    );
-    println!("{}", std::fs::read_to_string(folder.path().join("record/series.csv")).unwrap());
+    let read =
+        |name: &str| std::fs::read_to_string(folder.path().join("record").join(name)).unwrap();
+    let events = read("events.csv");
+    eprintln!("{events}{talk}");
+    let said = |kind: &str, fault: &str| {
+        let start = format!("{kind},{fault},");
+        let line = events.lines().find(|l| l.contains(&start));
+        line.unwrap_or_else(|| panic!("no {start}")).to_string()
+    };
+    let injected = said("fault-injected", "lossy");
+    assert!(injected.contains("nftables") && injected.contains("50 % lost"), "{injected}");
+    let healed = said("fault-healed", "lossy");
+    assert!(number(healed.split("proof=").nth(1).unwrap(), 0) > 0, "{healed}");
+    assert!(said("fault-injected", "full").contains("0B free"));
+    assert!(said("fault-healed", "full").contains("0B free at its end"));
+    // The database says why it stops, is started again, and has lost nothing that it acknowledged.
+    assert!(read("logs/database-1.log").contains("No space left on device"));
+    let data = &summary["data"];
+    assert!(data["acknowledged"].as_u64().unwrap() > 0 && data["lost"] == 0, "{data}");
+    let row = |second: u32| {
+        let (series, start) = (read("series.csv"), format!("{second},"));
+        let line = series.lines().find(|l| l.starts_with(&start)).unwrap().to_string();
+        line.split(',').nth(5).unwrap().parse::<u32>().unwrap()
+    };
+    // The last second is long after the heal and the restart.
+    assert!(row(11) > 0, "no write is answered after the heal");
+    let ok: Vec<u32> = (0..12).map(row).collect();
+    eprintln!("answered by second: {ok:?}");
+    let manifest: serde_json::Value = serde_json::from_str(&read("manifest.json")).unwrap();
+    assert_eq!(manifest["plan"]["needs"]["network"], true);
     assert_eq!(host.now(), before);
+}
+
+#[test]
+fn packets_of_a_url_are_refused_by_name_before_anything_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, talk) = run(folder.path(), "http://127.0.0.1:1/", PROFILE);
+    assert!(talk.contains("`fault.lossy.kind`") && talk.contains("http://127.0.0.1:1/"), "{talk}");
+    assert!(talk.contains("only a target that brunt starts"), "{talk}");
 }

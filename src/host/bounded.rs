@@ -9,7 +9,7 @@ use std::path::Path;
 
 const FLAGS: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NODEV);
 /// `linux/magic.h`
-const TMPFS: i64 = 0x0102_1994;
+const TMPFS: rustix::fs::FsWord = 0x0102_1994;
 const NOTHING: Option<&str> = None;
 
 /// From here on what this thread mounts is seen by nobody outside of its mount namespace; what is
@@ -30,7 +30,7 @@ pub(super) fn mount(folder: &Path, size: Bytes) -> io::Result<()> {
 pub fn is_bounded(folder: &Path) -> bool {
     let Some(parent) = folder.parent() else { return false };
     let device = |path: &Path| stat(path).ok().map(|s| s.st_dev);
-    device(folder) != device(parent) && statfs(folder).is_ok_and(|s| s.f_type as i64 == TMPFS)
+    device(folder) != device(parent) && statfs(folder).is_ok_and(|s| s.f_type == TMPFS)
 }
 
 /// Changes the size of a folder that is one; what is in it stays.

@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test uses some of it")]
 
 use super::support::{options, plan, run_id};
-use brunt::base::{Bytes, Nanos};
+use brunt::base::{Bytes, Nanos, clock};
 use brunt::fault::{Direction, Lever, PacketEffect, PacketRule};
 use brunt::fleet::{Fleet, FleetEvent};
 use brunt::host::Namespaces;
@@ -89,10 +89,14 @@ impl Stage {
         effect: PacketEffect,
     ) -> String {
         let lever = lever(line.to, direction, effect);
-        let stamp = self.fleet.prepare(id, &lever).and_then(|_| self.fleet.hold(id, &lever));
-        let stamp = stamp.unwrap_or_else(|e| panic!("{id}: {e}"));
+        let began = Instant::now();
+        self.fleet.prepare(id, &lever).unwrap_or_else(|e| panic!("{id}: {e}"));
+        eprintln!("{id}: prepared within {:?}", began.elapsed());
+        let asked = clock::now();
+        let stamp = self.fleet.hold(id, &lever).unwrap_or_else(|e| panic!("{id}: {e}"));
+        let late = stamp.before.saturating_sub(asked);
         let took = stamp.after.saturating_sub(stamp.before);
-        eprintln!("{id}: {} ({}) within {took}", stamp.proof, stamp.mechanism);
+        eprintln!("{id}: {} ({}), {late} late, within {took}", stamp.proof, stamp.mechanism);
         stamp.proof
     }
 

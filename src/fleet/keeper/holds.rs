@@ -28,13 +28,14 @@ impl Keeper {
     /// Journal ahead; nothing is changed yet. Once more is the same as once.
     pub(super) fn prepare(&mut self, hold: String, lever: Lever) -> io::Result<Stamp> {
         let before = clock::now();
-        levers::check(self, &lever)?;
         if let Some(held) = self.holds.get(&hold) {
             return match held.lever == lever {
                 true => Ok(stamp(before, "in the journal already")),
                 false => refused(format!("`{hold}` holds something else")),
             };
         }
+        // It may take its time: at the instant it has been done.
+        levers::check(self, &lever)?;
         self.reach("hold.written ahead: before");
         self.append(&Entry::Holding { hold: hold.clone(), lever: lever.clone() })?;
         self.reach("hold.written ahead");

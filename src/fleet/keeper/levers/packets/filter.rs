@@ -136,7 +136,7 @@ mod tests {
             jitter: Nanos::ZERO,
             reordered: 0.0,
         };
-        let all = script(&[way.clone()]);
+        let all = script(std::slice::from_ref(&way));
         assert!(all.contains("ip saddr 127.77.1.126 meta l4proto tcp numgen random mod 10000 < 3000 counter name way28-lost drop\n"), "{all}");
         assert!(all.contains("meta priority set 1:1c\n"), "{all}");
         let partition = script(&[Way { lost: 1.0, rate: None, ..way }]);

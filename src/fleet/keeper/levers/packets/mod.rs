@@ -17,6 +17,7 @@ use crate::host::namespace::is_in_own_network;
 use crate::host::program::Inside;
 pub use counts::Packets;
 use queues::Queues;
+use std::collections::BTreeSet;
 use std::io;
 use ways::{Way, ways};
 
@@ -39,7 +40,8 @@ pub fn check(keeper: &Keeper, lever: &Lever, rule: &PacketRule) -> io::Result<()
 /// What was made last, so that nothing has to be asked right before the instant of a change.
 #[derive(Debug, Default)]
 pub struct Made {
-    has_table: bool,
+    /// Ways with counters in the table, which stay there as long as it does.
+    counted: BTreeSet<u16>,
     queues: Queues,
 }
 
@@ -53,7 +55,11 @@ pub fn set(keeper: &mut Keeper, lever: &Lever, rule: &PacketRule) -> io::Result<
     if is_queued(rule) {
         keeper.packets.queues = Queues::look(&run)?;
     }
-    keeper.packets.has_table = !all.is_empty();
+    let lossy = all.iter().filter(|w| w.lost > 0.0).map(|w| w.number);
+    match all.is_empty() {
+        true => keeper.packets.counted.clear(),
+        false => keeper.packets.counted.extend(lossy),
+    }
     result?;
     filter::verify(&run, &all)?;
     keeper.packets.queues.verify(&all)?;
@@ -80,10 +86,11 @@ fn change(run: &str, queues: &Queues, all: &[Way], rule: &PacketRule) -> io::Res
 
 pub fn count(keeper: &Keeper, lever: &Lever, rule: &PacketRule) -> Counted {
     let (run, own) = (keeper.setup.run.as_str(), own(keeper, lever));
-    let Made { has_table, queues } = &keeper.packets;
-    let queued = || if queues.are_there() { queues::count(run, &own) } else { Ok((0, 0)) };
+    let Made { counted, queues } = &keeper.packets;
+    let is_counted = own.iter().any(|w| counted.contains(&w.number));
+    let queued = || if queues.are_of(&own) { queues::count(run, &own) } else { Ok((0, 0)) };
     let counted = match rule.effect {
-        PacketEffect::Loss { .. } if !has_table => Ok(Packets::Lost { of: 0, lost: 0 }),
+        PacketEffect::Loss { .. } if !is_counted => Ok(Packets::Lost { of: 0, lost: 0 }),
         PacketEffect::Loss { .. } => filter::count(run, &own),
         PacketEffect::Bandwidth { .. } => {
             queued().map(|(packets, held)| Packets::Slowed { packets, held })

@@ -48,8 +48,9 @@ impl Queues {
         }
     }
 
-    pub fn are_there(&self) -> bool {
-        self.are_there
+    /// Whether one is of one of these ways.
+    pub fn are_of(&self, ways: &[Way]) -> bool {
+        ways.iter().any(|w| self.classes.contains(&w.number))
     }
 
     /// Makes and changes queues until every way that wants one has it.
@@ -93,7 +94,7 @@ impl Queues {
             all.iter().filter(|w| is_one(w)).map(|w| w.number).collect()
         };
         let (classes, delays) = (of(Way::is_queued), of(Way::needs_netem));
-        let is_so = self.are_there == !classes.is_empty()
+        let is_so = self.are_there != classes.is_empty()
             && self.classes == classes
             && self.delays == delays;
         match is_so {
