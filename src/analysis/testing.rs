@@ -227,6 +227,7 @@ impl Builder {
             load: load(),
             faults: self.faults.clone(),
             fault_limits: Default::default(),
+            needs: Default::default(),
             hypothesis_in_time: 0.99,
             is_bundled: true,
             cost_per_request: Nanos::from_micros(1770),

@@ -1,10 +1,11 @@
 //! What brunt and its keeper say to each other: JSON lines over a socket pair.
 
-use crate::base::Nanos;
+use crate::base::{Bytes, Nanos};
 use crate::fault::Lever;
 use crate::host::Identity;
 use crate::target::Attach;
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// The descriptor under which the keeper finds its end of the socket pair. Nodes find their event
@@ -73,8 +74,22 @@ pub struct Setup {
     pub without_cgroups: bool,
     /// Whether other users' processes may be attached to.
     pub owns_these: bool,
+    /// The run has a network of its own.
+    pub has_network: bool,
+    /// The size of the work folder, when it is a file system of its own.
+    pub bound: Option<Bytes>,
+    /// Those that go over an address of their own, by which their packets are known.
+    pub links: Vec<LinkSpec>,
     pub servers: Vec<ServerSpec>,
     pub nodes: Vec<NodeSpec>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkSpec {
+    pub from: String,
+    pub to: String,
+    /// Where the dialling end connects.
+    pub address: IpAddr,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

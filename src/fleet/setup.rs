@@ -1,8 +1,8 @@
 //! From a plan to what the keeper is told.
 
-use super::protocol::{NodeSpec, ServerSpec, Setup};
 use super::readiness::Readiness;
 use super::service::Service;
+use super::protocol::{LinkSpec, NodeSpec, ServerSpec, Setup};
 use super::{FleetError, Options};
 use crate::base::Nanos;
 use crate::host::Identity;
@@ -60,6 +60,9 @@ pub fn setup(
         period: plan.host.period,
         without_cgroups: options.without_cgroups,
         owns_these: options.owns_these,
+        has_network: plan.needs.network,
+        bound: plan.needs.data_folder,
+        links: links(plan),
         servers,
         nodes,
     })
@@ -107,6 +110,17 @@ fn bundled(
     }
     let stdin = serde_json::to_string(&told).expect("a plan is plain data");
     spec(&node.name, &node.server, node.role.name(), stdin, folders, options)
+}
+
+/// A link's service and its admin side are at one address.
+fn links(plan: &Plan) -> Vec<LinkSpec> {
+    let spec = |l: &LinkPlan| {
+        let (from, to) = (l.from.clone(), l.to.clone());
+        LinkSpec { from, to, address: l.dial.ip() }
+    };
+    let mut all: Vec<LinkSpec> = plan.links.iter().filter(|l| l.is_relayed()).map(spec).collect();
+    all.dedup();
+    all
 }
 
 fn relay(plan: &Plan, folders: &Folders<'_>, options: &Options) -> Option<NodeSpec> {

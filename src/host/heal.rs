@@ -1,6 +1,7 @@
 //! Undoes what a journal says, and only that; then looks whether it is so.
 
 use super::attach;
+use super::bounded;
 use super::cgroup::clear;
 use super::journal::Story;
 use super::process::{Identity, Process, Stat};
@@ -151,6 +152,8 @@ pub fn remove_work_folder(folder: &Path, run: &str) -> std::io::Result<bool> {
     if !is_work_folder(folder, run) || !folder.exists() {
         return Ok(false);
     }
+    // Where it is a file system of its own, the keeper is inside with it and can take it off.
+    bounded::detach(folder)?;
     std::fs::remove_dir_all(folder).map(|()| true)
 }
 

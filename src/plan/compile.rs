@@ -3,7 +3,7 @@
 use super::demand;
 use super::faults;
 use super::topology::{self, Topology};
-use super::{HostFacts, Plan};
+use super::{HostFacts, Needs, Plan};
 use crate::base::Nanos;
 use crate::profile::{Profile, Request};
 use crate::target::{Role, Target};
@@ -84,12 +84,14 @@ pub fn compile(
     let topology = topology::lay_out(target, profile, &regions, seed, host)?;
     let situation = demand::Situation { target, profile, host, cost_s };
     let load = situation.load(seed, &regions, &topology)?;
+    let faults = faults::faults(target, profile, seed, &topology)?;
     Ok(Plan {
         target: target.name.clone(),
         profile: profile.name.clone(),
         seed,
         host: host.clone(),
-        faults: faults::faults(target, profile, seed, &topology)?,
+        needs: Needs::of(faults.iter().map(|f| &f.kind)),
+        faults,
         fault_limits: profile.faults.clone(),
         expected_capacity_per_s: expected_capacity(target, profile, &topology)?,
         servers: topology.servers,

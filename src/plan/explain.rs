@@ -4,6 +4,7 @@ mod means;
 
 use super::{Arrivals, LoadPlan, PhasePlan, Plan, RoutePlan};
 use crate::base::Nanos;
+use crate::base::units::size_text;
 use crate::fault::When;
 use crate::workload::Shape;
 use std::fmt::Write;
@@ -138,6 +139,7 @@ fn faults(w: &mut String, plan: &Plan) {
         return;
     }
     let _ = writeln!(w, "\nfaults");
+    needs(w, plan);
     for fault in &plan.faults {
         let when = match &fault.when {
             When::At { at } => format!("{} s", seconds(*at)),
@@ -154,6 +156,23 @@ fn faults(w: &mut String, plan: &Plan) {
             fault.kind.name(),
             fault.on,
             fault.kind.words()
+        );
+    }
+}
+
+/// What faults make different from the start on.
+fn needs(w: &mut String, plan: &Plan) {
+    if plan.needs.network {
+        let _ = writeln!(
+            w,
+            "  the run has a network of its own (packets of 1,500 bytes); only root can make one"
+        );
+    }
+    if let Some(size) = plan.needs.data_folder {
+        let _ = writeln!(
+            w,
+            "  the nodes' data is in a folder of {} in memory; only root can make one",
+            size_text(size)
         );
     }
 }

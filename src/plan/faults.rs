@@ -5,7 +5,7 @@ use super::fitness;
 use super::node::NodePlan;
 use super::topology::Topology;
 use crate::base::{Nanos, random};
-use crate::fault::{Fault, FaultKind, Selector, Trigger, When};
+use crate::fault::{Fault, FaultKind, Need, Selector, Trigger, When};
 use crate::profile::{Profile, ProfileFault};
 use crate::target::{Role, Target};
 use rand_xoshiro::rand_core::Rng;
@@ -31,6 +31,15 @@ pub(super) fn faults(
             problem,
         };
         let kind = fault.fault_kind().map_err(|(key, problem)| refuse(&key, problem))?;
+        if let Some(url) = &target.url
+            && kind.need() == Need::Namespace
+        {
+            let problem = format!(
+                "packets are lost in a network of the run's own, from where {url} cannot be \
+                 reached; only a target that brunt starts can have this fault"
+            );
+            return Err(refuse("kind", problem));
+        }
         if let Some(missing) = missing(&fault.on, topology) {
             return Err(PlanError::FaultTarget {
                 profile: profile.name.clone(),

@@ -7,6 +7,7 @@ mod explain;
 mod faults;
 mod fitness;
 mod load;
+mod needs;
 mod node;
 mod start;
 mod topology;
@@ -18,6 +19,7 @@ pub use load::{
     Arrivals, Check, Expect, FeederOrder, FeederPlan, LoadPlan, PhasePlan, RegionPlan, RequestPlan,
     RoutePlan, ValueKind, ValuePlan,
 };
+pub use needs::Needs;
 pub use node::{LinkPlan, NodePlan, Peer};
 pub use start::{AttachPlan, CommandPlan, ReadyPlan, StartPlan};
 pub use transport::{Http2Plan, Protocol, TlsPlan, TransportPlan};
@@ -41,6 +43,9 @@ pub struct Plan {
     pub faults: Vec<Fault>,
     #[serde(default)]
     pub fault_limits: FaultLimits,
+    /// What must be there from the start because of the faults, and is there without them too.
+    #[serde(default)]
+    pub needs: Needs,
     /// The share of a phase's requests in time below which the steady state does not hold.
     pub hypothesis_in_time: f64,
     /// Whether the target is started by brunt; else it is only a URL.
@@ -68,6 +73,7 @@ impl Plan {
             load,
             faults: Vec::new(),
             fault_limits: FaultLimits::default(),
+            needs: Needs::default(),
             hypothesis_in_time: 0.0,
             is_bundled: false,
             cost_per_request: Nanos::ZERO,

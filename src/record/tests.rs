@@ -32,6 +32,7 @@ pub(crate) fn manifest_of(load: LoadPlan, workers: u32) -> Manifest {
             load,
             faults: Vec::new(),
             fault_limits: Default::default(),
+            needs: Default::default(),
             hypothesis_in_time: 0.9,
             is_bundled: false,
             cost_per_request: Nanos::ZERO,

@@ -84,6 +84,8 @@ pub enum RunError {
     Fleet(#[from] FleetError),
     #[error(transparent)]
     Generator(#[from] GeneratorError),
+    #[error(transparent)]
+    Namespace(#[from] host::NamespaceError),
     #[error("cannot write into the record's folder {folder}: {cause}; choose another with --out")]
     Output { folder: String, cause: std::io::Error },
     #[error("cannot make the work folder {folder}: {cause}")]
@@ -109,6 +111,9 @@ pub fn conduct(
     // Every thread that is started from here on stays on brunt's own cores, and so does the relay.
     let _ = host::affinity::pin_self(&plan.host.brunt_cpus);
     let work = WorkFolder::make(&options.work_folder)?;
+    // So do all of them, and every process, live in what the run has for itself.
+    let bound = plan.needs.data_folder.map(|size| (work.0.as_path(), size));
+    let _own = host::Namespaces::enter(plan.needs.network, bound)?;
     let (fleet_sender, fleet_events) = mpsc::channel();
     let fleet = match plan.is_bundled {
         true => Some(Arc::new(Fleet::start_with(

@@ -44,6 +44,7 @@ pub fn plan(servers: &[(&str, f64, &[&str])]) -> Plan {
         load: load(),
         faults: Vec::new(),
         fault_limits: Default::default(),
+        needs: Default::default(),
         hypothesis_in_time: 0.9,
         is_bundled: true,
         cost_per_request: Nanos::ZERO,

@@ -28,15 +28,16 @@ impl Keeper {
     /// Journal ahead; nothing is changed yet. Once more is the same as once.
     pub(super) fn prepare(&mut self, hold: String, lever: Lever) -> io::Result<Stamp> {
         let before = clock::now();
-        self.check_attached(&lever)?;
-        self.remember(&lever)?;
-        levers::check(self, &lever)?;
         if let Some(held) = self.holds.get(&hold) {
             return match held.lever == lever {
                 true => Ok(stamp(before, "in the journal already")),
                 false => refused(format!("`{hold}` holds something else")),
             };
         }
+        // These may take their time: at the instant they have been done.
+        self.check_attached(&lever)?;
+        levers::check(self, &lever)?;
+        self.remember(&lever)?;
         self.reach("hold.written ahead: before");
         self.append(&Entry::Holding { hold: hold.clone(), lever: lever.clone() })?;
         self.reach("hold.written ahead");

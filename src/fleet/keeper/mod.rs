@@ -167,6 +167,8 @@ pub struct Keeper {
     attached: BTreeMap<String, Attached>,
     /// What faults hold now, by the id of the hold.
     holds: BTreeMap<String, Held>,
+    /// What is there of it in the run's own network.
+    packets: levers::packets::Made,
     /// For brunt, in the order in which it happened.
     news: Vec<Tell>,
     /// When to look again for what is rarely looked for.
@@ -206,6 +208,7 @@ impl Keeper {
             servers: BTreeMap::new(),
             attached: BTreeMap::new(),
             holds: BTreeMap::new(),
+            packets: levers::packets::Made::default(),
             news: Vec::new(),
             housekeeping_at: Nanos::ZERO,
             started_setup,

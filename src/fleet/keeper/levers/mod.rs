@@ -4,14 +4,16 @@
 mod cpu_cores;
 pub use cpu_cores::kept;
 mod cpu_share;
+mod disk_full;
 mod freeze;
+pub mod packets;
 mod pause;
 mod stopping;
 
 use super::Keeper;
 use super::operate::refused;
-use crate::base::Nanos;
-use crate::base::units::duration_text;
+use crate::base::units::{duration_text, size_text};
+use crate::base::{Bytes, Nanos};
 use crate::fault::Lever;
 use crate::fleet::protocol::Stamp;
 use std::io;
@@ -23,6 +25,8 @@ pub fn check(keeper: &Keeper, lever: &Lever) -> io::Result<()> {
         Lever::Freeze { server } => keeper.server(server).map(drop),
         Lever::CpuShare { server, to } => cpu_share::check(keeper, server, *to),
         Lever::CpuCores { server, to } => cpu_cores::check(keeper, server, *to),
+        Lever::DiskFull { free } => disk_full::check(keeper, *free),
+        Lever::Packets { rule, .. } => packets::check(keeper, lever, rule),
         other => refused(format!("nothing here can hold {}", other.object())),
     }
 }
@@ -35,6 +39,8 @@ pub fn apply(keeper: &mut Keeper, lever: &Lever) -> io::Result<Stamp> {
         Lever::Freeze { server } => freeze::set(keeper, server, !on.is_empty()),
         Lever::CpuShare { server, .. } => cpu_share::set(keeper, server, smallest(&on)),
         Lever::CpuCores { server, .. } => cpu_cores::set(keeper, server, smallest(&on)),
+        Lever::DiskFull { .. } => disk_full::set(keeper, &on),
+        Lever::Packets { rule, .. } => packets::set(keeper, lever, rule),
         other => refused(format!("nothing here can hold {}", other.object())),
     }
 }
@@ -60,6 +66,10 @@ pub enum Counted {
     Queue { used: Nanos, waited: Nanos },
     /// CPU that was used all the same: a stopped server uses none.
     Stopped { used: Nanos },
+    /// What the kernel did to packets.
+    Packets(packets::Packets),
+    /// Room in the data folder, as it is: it does not grow.
+    Room { free: Bytes },
 }
 
 pub fn count(keeper: &Keeper, lever: &Lever) -> Counted {
@@ -68,6 +78,8 @@ pub fn count(keeper: &Keeper, lever: &Lever) -> Counted {
         Lever::Freeze { server } => freeze::count(keeper, server),
         Lever::CpuShare { server, .. } => cpu_share::count(keeper, server),
         Lever::CpuCores { server, .. } => cpu_cores::count(keeper, server),
+        Lever::DiskFull { .. } => disk_full::count(keeper),
+        Lever::Packets { rule, .. } => packets::count(keeper, lever, rule),
         _ => Counted::Nothing,
     }
 }
@@ -84,6 +96,10 @@ impl Counted {
             (Counted::Stopped { used }, Counted::Stopped { used: u }) => {
                 Counted::Stopped { used: used.saturating_sub(u) }
             }
+            (Counted::Packets(now), Counted::Packets(before)) => {
+                now.since(before).map_or(Counted::Nothing, Counted::Packets)
+            }
+            (Counted::Room { free }, Counted::Room { .. }) => Counted::Room { free },
             _ => Counted::Nothing,
         }
     }
@@ -102,6 +118,8 @@ impl Counted {
             Counted::Queue { used, waited } => {
                 format!("ready but not running for {} of {of}, used {}", ms(waited), ms(used))
             }
+            Counted::Packets(packets) => packets.words(),
+            Counted::Room { free } => format!("{} free at its end", size_text(free)),
             Counted::Stopped { used } => format!("stopped for {of}, used {}", ms(used)),
         }
     }
