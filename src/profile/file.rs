@@ -21,6 +21,9 @@ pub struct Profile {
     pub name: String,
     #[serde(default)]
     pub about: String,
+    /// The profile that top-level keys which are not written come from.
+    #[serde(default)]
+    pub base: Option<String>,
     /// Answered correctly within this of when the visitor came.
     #[serde(with = "duration")]
     pub in_time: Nanos,

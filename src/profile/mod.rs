@@ -1,5 +1,6 @@
 //! Floor 2: reads and checks a profile's TOML: a named situation of phases, requests and faults.
 
+mod base;
 mod bundled;
 mod check;
 mod expect;
@@ -21,6 +22,7 @@ pub use rate::RelativeRate;
 pub use transport::{Http2Spec, ProtocolName, TransportSpec};
 
 use crate::base::document;
+use base::Written;
 use std::path::Path;
 
 /// How a variant is written, for messages.
@@ -55,11 +57,11 @@ pub fn read(
     text: &str,
     overrides: &[(String, String)],
 ) -> Result<Profile, ProfileError> {
-    let mut profile: Profile =
-        document::read(file, text, overrides, VARIANT).map_err(ProfileError::Document)?;
-    let place = |key: &str| document::place(file, text, key);
-    profile.read_files(Path::new(file).parent().unwrap_or(Path::new("")), &place)?;
-    profile.check(&place)?;
+    let written = Written::of(file, text)?;
+    let mut profile: Profile = document::read(file, &written.text, overrides, VARIANT)
+        .map_err(|error| ProfileError::Document(written.as_written(error)))?;
+    profile.read_files(&written)?;
+    profile.check(&|key| written.place(key))?;
     Ok(profile)
 }
 
