@@ -133,6 +133,8 @@ fn check_trigger(
 /// What a selector names that the target does not have.
 fn missing(selector: &Selector, topology: &Topology) -> Option<String> {
     let has_role = |role: &str| topology.nodes.iter().any(|n| n.role.name() == role);
+    let has_several =
+        |role: &str| topology.nodes.iter().filter(|n| n.role.name() == role).count() > 1;
     let has_node = |name: &str| topology.nodes.iter().any(|n| n.name == name);
     match selector {
         Selector::Node(name) | Selector::ServerOf(name) if !has_node(name) => {
@@ -143,6 +145,9 @@ fn missing(selector: &Selector, topology: &Topology) -> Option<String> {
         }
         Selector::Leader(role) if role != "database" || !has_role(role) => {
             Some(format!("leader of `{role}`"))
+        }
+        Selector::Replica(role) if role != "database" || !has_several(role) => {
+            Some(format!("replica of `{role}`"))
         }
         Selector::Link(from, to) => missing(from, topology)
             .or_else(|| missing(to, topology))

@@ -14,7 +14,7 @@ pub use compile::{PlanError, compile, cost_per_request};
 pub use explain::explain;
 pub use load::{
     Arrivals, Check, Expect, FeederOrder, FeederPlan, LoadPlan, PhasePlan, RegionPlan, RequestPlan,
-    RoutePlan, ValueKind, ValuePlan,
+    RetryPlan, RoutePlan, ValueKind, ValuePlan,
 };
 pub use node::{LinkPlan, NodePlan, Peer};
 pub use transport::{Http2Plan, Protocol, TlsPlan, TransportPlan};

@@ -35,12 +35,8 @@ impl Written {
     /// # Errors
     /// Malformed TOML, a base that is not there, or one that has a base itself.
     pub fn of(file: &str, text: &str) -> Result<Written, ProfileError> {
-        let whole = |text: String| Written {
-            file: file.into(),
-            own: text.clone(),
-            base: None,
-            text,
-        };
+        let whole =
+            |text: String| Written { file: file.into(), own: text.clone(), base: None, text };
         // What is malformed is told by whoever reads it next.
         let Ok(own) = text.parse::<toml::Table>() else { return Ok(whole(text.into())) };
         let Some(name) = own.get("base") else { return Ok(whole(text.into())) };
@@ -49,8 +45,9 @@ impl Written {
             key: "base".into(),
             problem,
         };
-        let name =
-            name.as_str().ok_or_else(|| wrong("is the name of a profile, like \"campaign\"".into()))?;
+        let name = name
+            .as_str()
+            .ok_or_else(|| wrong("is the name of a profile, like \"campaign\"".into()))?;
         let (base_file, base_text) =
             bundled::find(&beside(file, name)).map_err(|error| wrong(error.to_string()))?;
         let mut laid_under = document::read::<toml::Table>(&base_file, &base_text, &[], "")
@@ -63,7 +60,8 @@ impl Written {
         laid_under.retain(|key, _| !own.contains_key(key));
         let keys = laid_under.keys().cloned().collect();
         let is_table = |value: &toml::Value| {
-            value.is_table() || value.as_array().is_some_and(|a| a.iter().all(toml::Value::is_table))
+            value.is_table()
+                || value.as_array().is_some_and(|a| a.iter().all(toml::Value::is_table))
         };
         let (tables, values): (toml::Table, toml::Table) =
             laid_under.into_iter().partition(|(_, value)| is_table(value));
@@ -151,7 +149,10 @@ mod tests {
         let seen = error(&format!("{base}in_time = \"9s\"\n{PHASE}"));
         assert!(seen.starts_with("own.toml:3: `in_time`"), "{seen}");
         let seen = error(&format!("base = \"campaign\"\n{PHASE}"));
-        assert!(seen.contains("campaign.toml:") && seen.contains("`fault.lose-server.at`"), "{seen}");
+        assert!(
+            seen.contains("campaign.toml:") && seen.contains("`fault.lose-server.at`"),
+            "{seen}"
+        );
     }
 
     #[test]

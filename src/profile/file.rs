@@ -44,6 +44,8 @@ pub struct Profile {
     #[serde(default)]
     pub transport: TransportSpec,
     #[serde(default)]
+    pub retry: Option<Retry>,
+    #[serde(default)]
     pub steady: Steady,
     pub phase: Vec<Phase>,
     pub request: Vec<Request>,
@@ -86,6 +88,17 @@ impl Default for Steady {
     fn default() -> Self {
         Steady { in_time: 0.99 }
     }
+}
+
+/// `[retry]`: visitors who got an error or no answer ask again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retry {
+    /// Times in all, the first included.
+    pub attempts: u8,
+    /// From the failure to the next attempt.
+    #[serde(with = "duration")]
+    pub after: Nanos,
 }
 
 /// `[[phase]]`.

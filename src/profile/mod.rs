@@ -15,8 +15,8 @@ pub use expect::{ExpectSpec, JsonSpec, Many};
 pub use fault::{FaultsSpec, ProfileFault};
 pub use feeder::{FeederSpec, Order, Table};
 pub use file::{
-    ArrivalKind, CheckSpec, Distance, Phase, Profile, ProfileError, Region, Request, ShapeName,
-    Steady, ValueSpec,
+    ArrivalKind, CheckSpec, Distance, Phase, Profile, ProfileError, Region, Request, Retry,
+    ShapeName, Steady, ValueSpec,
 };
 pub use rate::RelativeRate;
 pub use transport::{Http2Spec, ProtocolName, TransportSpec};
@@ -86,7 +86,7 @@ mod tests {
     fn an_unknown_name_lists_what_exists() {
         let error = super::load("campain").unwrap_err().to_string();
         assert!(
-            error.contains("campaign, smoke, steps") && error.contains("did you mean"),
+            error.contains("campaign, drill-brown-out") && error.contains("did you mean"),
             "{error}"
         );
         let error = crate::target::load("horizontl").unwrap_err().to_string();
