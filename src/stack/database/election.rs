@@ -41,10 +41,13 @@ pub struct Opinion {
     pub is_initialized: bool,
 }
 
-/// For so long after a leader's message a node grants its vote to nobody else.
+/// For so long after a leader's message a node grants its vote to nobody else: two and a half
+/// heartbeats. Silence must last much longer, the election time-out, before a node stands by itself;
+/// a leader whose process has ended is replaced when the lease is over.
 pub fn lease(node: &Node) -> Nanos {
     let settings = &node.plan().settings.database;
-    settings.election_timeout.saturating_sub(settings.heartbeat).max(settings.heartbeat)
+    let most = settings.election_timeout.saturating_sub(settings.heartbeat);
+    Nanos(settings.heartbeat.0 * 5 / 2).min(most).max(settings.heartbeat)
 }
 
 /// This node's answer to a question.
@@ -85,20 +88,37 @@ impl Election {
                 next = clock::now() + self.patience(&mut draws);
                 continue;
             }
-            let due = next;
-            tokio::time::sleep(due.saturating_sub(clock::now()).duration()).await;
+            let mut due = next;
+            let sleep = tokio::time::sleep(due.saturating_sub(clock::now()).duration());
+            if tokio::select! { () = sleep => false, () = self.standing.ended() => true } {
+                due = self.after_the_lease(&mut draws).max(clock::now());
+                tokio::time::sleep(due.saturating_sub(clock::now()).duration()).await;
+            }
             let heard = self.standing.last_heard();
             let now = clock::now();
             let was_stopped = now.saturating_sub(due) > settings.heartbeat + settings.heartbeat;
             if was_stopped || !self.is_voter() {
                 // What the leader sent meanwhile is still to be read.
                 next = now + self.patience(&mut draws);
+                tokio::time::sleep(settings.heartbeat.duration()).await;
+            } else if self.standing.has_leader_ended() {
+                next = self.stand(&mut draws).await;
+                // Once more only when it is due, though the leader is still gone.
+                tokio::time::sleep(next.saturating_sub(clock::now()).duration()).await;
             } else if heard + settings.election_timeout > now {
                 next = heard + self.patience(&mut draws);
             } else {
                 next = self.stand(&mut draws).await;
             }
         }
+    }
+
+    /// When to stand once the leader is gone: not before any other node may grant its vote, and not
+    /// all at once.
+    fn after_the_lease(&self, draws: &mut Stream) -> Nanos {
+        let share = random::unit(draws.next_u64());
+        let apart = self.node.plan().settings.database.heartbeat.0 as f64 / 2.0 * share;
+        self.standing.last_heard() + lease(&self.node) + Nanos(apart as u64 + 1_000_000)
     }
 
     /// How long to wait for the leader: one election time-out to one and a half, drawn anew.

@@ -10,6 +10,7 @@ mod admin;
 mod catalogue;
 mod disk;
 mod election;
+mod leader_watch;
 mod log;
 mod network;
 mod raft;
@@ -145,6 +146,7 @@ async fn run_control(
         standing: standing.clone(),
     };
     tokio::spawn(election.run());
+    tokio::spawn(leader_watch::run(node.plan().clone(), standing.clone()));
     tokio::spawn(announce(node.clone(), standing.clone(), was_fresh, is_listening));
     let applied = disk.applied.clone();
     let admin = admin::Admin {

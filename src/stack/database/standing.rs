@@ -8,6 +8,7 @@ use super::raft::{LogId, Vote};
 use crate::base::Nanos;
 use crate::base::clock;
 use std::sync::{Mutex, MutexGuard};
+use tokio::sync::Notify;
 
 /// Shared by the service and the control side.
 pub struct Standing {
@@ -15,6 +16,7 @@ pub struct Standing {
     names: Vec<String>,
     own: u64,
     state: Mutex<State>,
+    ended: Notify,
 }
 
 struct State {
@@ -25,6 +27,8 @@ struct State {
     lead_from: u64,
     /// When the last message of a leader was accepted here.
     heard: Nanos,
+    /// Its process has ended, and nothing was heard since.
+    has_ended: bool,
     /// A message whose commit index is not applied yet.
     pending: Option<(Nanos, u64)>,
     /// Everything committed at this instant is applied here.
@@ -46,12 +50,14 @@ impl Standing {
             lead_from: u64::MAX,
             // A node that has just come back must not stand at once: the leader may live.
             heard: clock::now(),
+            has_ended: false,
             pending: None,
             fresh: Nanos::ZERO,
             commit: 0,
             accepted,
         };
-        Standing { names, own: id as u64, state: Mutex::new(state) }
+        let (state, ended) = (Mutex::new(state), Notify::new());
+        Standing { names, own: id as u64, state, ended }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -83,6 +89,7 @@ impl Standing {
         let mut state = self.state();
         let led = state.leader == Some(self.own) && state.term == term;
         let leads = leader == Some(self.own);
+        state.has_ended &= state.leader == leader && state.term == term;
         state.term = term;
         state.leader = leader;
         if leads && !led {
@@ -117,6 +124,7 @@ impl Standing {
     pub fn heard(&self, sent: Nanos, commit: Option<u64>, applied: u64) {
         let mut state = self.state();
         state.heard = clock::now();
+        state.has_ended = false;
         if let Some(commit) = commit {
             state.commit = state.commit.max(commit);
             state.settle(applied);
@@ -124,6 +132,27 @@ impl Standing {
                 state.pending = Some((sent, commit));
             }
             state.settle(applied);
+        }
+    }
+
+    /// The process of this leader is known to have ended.
+    pub fn leader_ended(&self, leader: u64) {
+        let mut state = self.state();
+        if state.leader == Some(leader) {
+            state.has_ended = true;
+            drop(state);
+            self.ended.notify_one();
+        }
+    }
+
+    pub fn has_leader_ended(&self) -> bool {
+        self.state().has_ended
+    }
+
+    /// Returns when the leader's process has ended, at once if it had.
+    pub async fn ended(&self) {
+        while !self.has_leader_ended() {
+            self.ended.notified().await;
         }
     }
 
