@@ -52,6 +52,12 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The control run: the same in everything, what the faults need to be there included, but no
+    /// fault is injected.
+    pub fn without_faults(self) -> Plan {
+        Plan { faults: Vec::new(), ..self }
+    }
+
     /// A load of something that brunt does not start, without faults.
     pub fn of_load(target: String, profile: String, host: HostFacts, load: LoadPlan) -> Plan {
         Plan {
