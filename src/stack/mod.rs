@@ -10,6 +10,7 @@ pub mod cdn;
 pub mod database;
 pub mod flight;
 pub mod heartbeat;
+pub mod held;
 pub mod http;
 pub mod known;
 pub mod node;

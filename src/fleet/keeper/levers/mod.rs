@@ -106,7 +106,8 @@ impl Counted {
     }
 }
 
-/// To a tenth of a millisecond, for people.
+/// To a millisecond, for people; what is shorter, to a microsecond.
 fn rounded(n: Nanos) -> Nanos {
-    Nanos(n.0 / 100_000 * 100_000)
+    let step = if n.0 >= 1_000_000 { 1_000_000 } else { 1_000 };
+    Nanos(n.0 / step * step)
 }
