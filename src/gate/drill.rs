@@ -104,13 +104,23 @@ fn of_return(row: &DrillRow) -> Option<(Decision, String)> {
     })
 }
 
-fn of_untested(card: &DrillCard) -> impl Iterator<Item = Reason> + '_ {
-    let is_lack = |why: &str| why.starts_with("does not fit");
-    card.not_tested.iter().map(move |not| Reason {
-        decision: if is_lack(&not.why) { Decision::GoWithRisks } else { Decision::CannotSay },
-        drill: None,
-        text: format!("not tested: {}: {}", not.what, not.why),
-    })
+/// What the card lists with its reasons, in a sentence each.
+fn of_untested(card: &DrillCard) -> Vec<Reason> {
+    let names = |lacks: bool| -> Vec<&str> {
+        let of_kind = card.not_tested.iter().filter(|not| not.does_not_fit == lacks);
+        of_kind.map(|not| not.what.as_str()).collect()
+    };
+    let reason = |decision, text: String| Reason { decision, drill: None, text };
+    let mut reasons = Vec::new();
+    if let missing @ [_, ..] = names(false).as_slice() {
+        let text = format!("not tested: {}", missing.join(", "));
+        reasons.push(reason(Decision::CannotSay, text));
+    }
+    if let unfit @ [_, ..] = names(true).as_slice() {
+        let text = format!("the target has nothing of its kind to lose: {}", unfit.join(", "));
+        reasons.push(reason(Decision::GoWithRisks, text));
+    }
+    reasons
 }
 
 #[cfg(test)]
@@ -200,13 +210,14 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_a_risk_and_what_was_not_run_is_unknown() {
-        let with = |why: &str| {
+        let with = |does_not_fit| {
             let mut card = drill_card(None, &[]);
             card.rows = vec![row(ComeBack::Held)];
-            card.not_tested = vec![NotTested { what: "x".into(), why: why.into() }];
+            card.not_tested =
+                vec![NotTested { what: "x".into(), about: None, why: "why".into(), does_not_fit }];
             judge_drills(&mut card)
         };
-        assert_eq!(with("does not fit: no balancer"), Decision::GoWithRisks);
-        assert_eq!(with("interrupted"), Decision::CannotSay);
+        assert_eq!(with(true), Decision::GoWithRisks);
+        assert_eq!(with(false), Decision::CannotSay);
     }
 }

@@ -100,6 +100,7 @@ pub fn compile(
         is_bundled: target.url.is_none(),
         cost_per_request: Nanos::from_secs_f64(cost_s),
         thresholds: Vec::new(),
+        guards: profile.guard.clone(),
     })
 }
 

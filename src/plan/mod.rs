@@ -49,6 +49,9 @@ pub struct Plan {
     /// What must hold, as it was typed; each can be parsed.
     #[serde(default)]
     pub thresholds: Vec<String>,
+    /// What ends the run before it does harm, as it was written; each can be parsed.
+    #[serde(default)]
+    pub guards: Vec<String>,
 }
 
 impl Plan {
@@ -76,6 +79,7 @@ impl Plan {
             cost_per_request: Nanos::ZERO,
             expected_capacity_per_s: 0.0,
             thresholds: Vec::new(),
+            guards: Vec::new(),
         }
     }
 }

@@ -4,6 +4,7 @@ use super::feeder::Table;
 use super::file::{ArrivalKind, Profile, ProfileError, Request, Retry, ValueSpec};
 use super::rate::RelativeRate;
 use crate::base::Nanos;
+use crate::objective::Guard;
 use std::collections::BTreeSet;
 
 /// The longest load: thirty days.
@@ -36,6 +37,9 @@ impl Profile {
         }
         if self.phase.is_empty() || !self.phase.iter().any(|p| p.measured) {
             return wrong("phase".into(), "there is no measured phase");
+        }
+        for guard in &self.guard {
+            guard.parse::<Guard>().map_err(|e| ("guard".to_string(), e.to_string()))?;
         }
         unique("phase", self.phase.iter().map(|p| &p.name))?;
         self.check_phases()?;

@@ -43,6 +43,9 @@ pub struct Profile {
     pub think: Option<Nanos>,
     #[serde(default)]
     pub transport: TransportSpec,
+    /// Lines that live numbers may not be over for so long, else the run is ended.
+    #[serde(default)]
+    pub guard: Vec<String>,
     #[serde(default)]
     pub retry: Option<Retry>,
     #[serde(default)]

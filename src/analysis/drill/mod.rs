@@ -100,7 +100,11 @@ pub struct Control {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct NotTested {
     pub what: String,
+    /// Of the profile, in one line.
+    pub about: Option<String>,
     pub why: String,
+    /// The target lacks what it would be done to; else it was not run, or its fault was skipped.
+    pub does_not_fit: bool,
 }
 
 /// Puts the card together. `control` is absent where it was not run.
@@ -153,16 +157,22 @@ fn control_of(run: &Run<'_>) -> Control {
 
 fn not_tested(drills: &[Drilled<'_>], rows: &[DrillRow]) -> Vec<NotTested> {
     let of_drill = |drill: &Drilled<'_>| {
-        let why = match drill.outcome {
-            DrillOutcome::DoesNotFit(why) => format!("does not fit: {why}"),
-            DrillOutcome::NotRun(why) => why.to_string(),
+        let (why, does_not_fit) = match drill.outcome {
+            DrillOutcome::DoesNotFit(why) => (why, true),
+            DrillOutcome::NotRun(why) => (why, false),
             DrillOutcome::Ran(_) => return None,
         };
-        Some(NotTested { what: format!("{} ({})", drill.name, drill.about), why })
+        Some(NotTested {
+            what: drill.name.into(),
+            about: Some(drill.about.into()),
+            why: why.into(),
+            does_not_fit,
+        })
     };
-    let skipped = rows
-        .iter()
-        .filter_map(|row| Some(NotTested { what: row.label(), why: row.skipped.clone()? }));
+    let skipped = rows.iter().filter_map(|row| {
+        let why = row.skipped.clone()?;
+        Some(NotTested { what: row.label(), about: None, why, does_not_fit: false })
+    });
     drills.iter().filter_map(of_drill).chain(skipped).collect()
 }
 

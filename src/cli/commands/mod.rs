@@ -30,6 +30,7 @@ fn watcher(quiet: bool, plain: bool) -> Box<dyn Watcher> {
 fn code_of_end<'a>(runs: impl IntoIterator<Item = &'a Ran>) -> Option<u8> {
     runs.into_iter().find_map(|ran| match ran.end {
         End::Interrupted(signal) => Some(super::exit::of_signal(signal)),
+        End::Guard(_) => Some(super::exit::GUARD),
         End::DiskFull(_) => Some(super::exit::INVALID),
         End::Complete => None,
     })

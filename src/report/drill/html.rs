@@ -124,10 +124,7 @@ fn not_tested(card: &DrillCard) -> Markup {
         section {
             h2 { "What was not tested" }
             ul {
-                @for not in &card.not_tested { li { (not.what) ": " (not.why) } }
-                @if !card.kinds_not_tested.is_empty() {
-                    li { "faults of the kinds " (card.kinds_not_tested.join(", ")) }
-                }
+                @for line in words::not_tested(card) { li { (line) } }
             }
             p.caption { (words::UNSEEN) }
         }

@@ -26,12 +26,8 @@ pub fn drill_markdown(card: &DrillCard) -> String {
         push_table(&mut out, &words::SPREAD_HEAD, trials.figures.iter().map(words::spread));
     }
     out.push_str("\n### Not tested\n\n");
-    for not in &card.not_tested {
-        out.push_str(&format!("- {}: {}\n", escape(&not.what), escape(&not.why)));
-    }
-    if !card.kinds_not_tested.is_empty() {
-        let kinds = escape(&card.kinds_not_tested.join(", "));
-        out.push_str(&format!("- faults of the kinds {kinds}\n"));
+    for line in words::not_tested(card) {
+        out.push_str(&format!("- {}\n", escape(&line)));
     }
     out.push_str(&format!("\n{}\n", words::UNSEEN));
     out

@@ -26,14 +26,8 @@ pub fn drill_text(card: &DrillCard, report: Option<&str>) -> String {
         out.push('\n');
     }
     out.push_str("NOT TESTED\n");
-    for not in &card.not_tested {
-        push_wrapped(&mut out, &format!("- {}: {}", not.what, not.why));
-    }
-    if !card.kinds_not_tested.is_empty() {
-        push_wrapped(
-            &mut out,
-            &format!("- faults of the kinds {}", card.kinds_not_tested.join(", ")),
-        );
+    for line in words::not_tested(card) {
+        push_wrapped(&mut out, &format!("- {line}"));
     }
     push_wrapped(&mut out, words::UNSEEN);
     out.push('\n');

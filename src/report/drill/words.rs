@@ -4,6 +4,7 @@ use crate::analysis::comparison::{count_text, percent, short, within};
 use crate::analysis::drill::{
     BUDGET_DAYS, ComeBack, Control, Decision, DrillCard, DrillRow, Spread,
 };
+use crate::fault::FaultKind;
 
 pub const HEAD: [&str; 9] = [
     "drill",
@@ -141,6 +142,21 @@ pub fn cost(card: &DrillCard) -> String {
         short(card.budget_minutes),
         percent(card.in_time_needed)
     )
+}
+
+/// What was not tested, a line each.
+pub fn not_tested(card: &DrillCard) -> Vec<String> {
+    let of_drill = card.not_tested.iter().map(|not| {
+        let about = not.about.as_ref().map_or(String::new(), |about| format!(" ({about})"));
+        let fit = if not.does_not_fit { "does not fit: " } else { "" };
+        format!("{}{about}: {fit}{}", not.what, not.why)
+    });
+    let kinds = match card.kinds_not_tested.len() {
+        0 => None,
+        n if n == FaultKind::NAMES.len() => Some("any kind of fault".to_string()),
+        _ => Some(format!("faults of the kinds {}", card.kinds_not_tested.join(", "))),
+    };
+    of_drill.chain(kinds).collect()
 }
 
 /// Where visitors had to ask again.
