@@ -4,6 +4,7 @@
 pub mod capacity;
 pub mod comparison;
 mod data;
+pub mod drill;
 mod load;
 pub mod queueing;
 mod recovery;

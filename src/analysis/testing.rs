@@ -236,6 +236,7 @@ impl Builder {
                 _ => cores / 0.00177,
             },
             thresholds: Vec::new(),
+            guards: Vec::new(),
         }
     }
 

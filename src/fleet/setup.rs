@@ -1,8 +1,8 @@
 //! From a plan to what the keeper is told.
 
+use super::protocol::{LinkSpec, NodeSpec, ServerSpec, Setup};
 use super::readiness::Readiness;
 use super::service::Service;
-use super::protocol::{LinkSpec, NodeSpec, ServerSpec, Setup};
 use super::{FleetError, Options};
 use crate::base::Nanos;
 use crate::host::Identity;

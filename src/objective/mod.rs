@@ -1,8 +1,10 @@
 //! Floor 1: what "good" means. Verdicts and their order, objectives and thresholds; no measuring
 //! here.
 
+mod guard;
 mod threshold;
 
+pub use guard::{Guard, GuardError, Guards, Reading, Tripped};
 pub use threshold::{Aggregation, Comparator, Metric, Threshold, ThresholdError};
 
 use serde::{Deserialize, Serialize};

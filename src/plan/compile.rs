@@ -102,6 +102,7 @@ pub fn compile(
         is_bundled: target.url.is_none(),
         cost_per_request: Nanos::from_secs_f64(cost_s),
         thresholds: Vec::new(),
+        guards: profile.guard.clone(),
     })
 }
 

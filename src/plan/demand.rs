@@ -4,7 +4,7 @@ use super::HostFacts;
 use super::compile::PlanError;
 use super::load::{
     Arrivals, Check, Expect, FeederOrder, FeederPlan, LoadPlan, PhasePlan, RegionPlan, RequestPlan,
-    RoutePlan, ValueKind, ValuePlan,
+    RetryPlan, RoutePlan, ValueKind, ValuePlan,
 };
 use super::topology::Topology;
 use super::transport::{Http2Plan, Protocol, TlsPlan, TransportPlan};
@@ -71,6 +71,7 @@ impl Situation<'_> {
             keep_alive: profile.transport.keep_alive,
             requests_max: None,
             transport: self.transport(fixed.as_ref().map(|(url, _)| url))?,
+            retry: profile.retry.map(|r| RetryPlan { attempts: r.attempts, after: r.after }),
         })
     }
 

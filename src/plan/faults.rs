@@ -151,6 +151,8 @@ fn missing(selector: &Selector, topology: &Topology) -> Option<String> {
         let is_it = |n: &NodePlan| n.role == Role::Database && n.role.name() == role;
         topology.nodes.iter().any(is_it)
     };
+    let has_several =
+        |role: &str| topology.nodes.iter().filter(|n| n.role.name() == role).count() > 1;
     let has_node = |name: &str| topology.nodes.iter().any(|n| n.name == name);
     match selector {
         Selector::Node(name) | Selector::ServerOf(name) if !has_node(name) => {
@@ -160,6 +162,9 @@ fn missing(selector: &Selector, topology: &Topology) -> Option<String> {
             Some(format!("role `{role}`"))
         }
         Selector::Leader(role) if !has_leader(role) => Some(format!("leader of `{role}`")),
+        Selector::Replica(role) if role != "database" || !has_several(role) => {
+            Some(format!("replica of `{role}`"))
+        }
         Selector::Link(from, to) => missing(from, topology)
             .or_else(|| missing(to, topology))
             .or_else(|| (!topology.has_link(from, to)).then(|| format!("link `{selector}`"))),

@@ -35,9 +35,10 @@ fn selected<'a>(on: &Selector, topology: &'a Topology) -> Vec<&'a NodePlan> {
             let server = nodes().find(|n| n.name == *name).map(|n| &n.server);
             nodes().filter(|n| Some(&n.server) == server).collect()
         }
-        Selector::Role(role) | Selector::Share(role, _) | Selector::Leader(role) => {
-            nodes().filter(|n| n.role.name() == role).collect()
-        }
+        Selector::Role(role)
+        | Selector::Share(role, _)
+        | Selector::Leader(role)
+        | Selector::Replica(role) => nodes().filter(|n| n.role.name() == role).collect(),
         // What is done to a link is done in brunt's own proxy.
         Selector::Link(..) | Selector::Visitors(_) => Vec::new(),
     }

@@ -17,7 +17,7 @@ pub use compile::{PlanError, compile, cost_per_request};
 pub use explain::explain;
 pub use load::{
     Arrivals, Check, Expect, FeederOrder, FeederPlan, LoadPlan, PhasePlan, RegionPlan, RequestPlan,
-    RoutePlan, ValueKind, ValuePlan,
+    RetryPlan, RoutePlan, ValueKind, ValuePlan,
 };
 pub use needs::Needs;
 pub use node::{LinkPlan, NodePlan, Peer};
@@ -57,9 +57,18 @@ pub struct Plan {
     /// What must hold, as it was typed; each can be parsed.
     #[serde(default)]
     pub thresholds: Vec<String>,
+    /// What ends the run before it does harm, as it was written; each can be parsed.
+    #[serde(default)]
+    pub guards: Vec<String>,
 }
 
 impl Plan {
+    /// The control run: the same in everything, what the faults need to be there included, but no
+    /// fault is injected.
+    pub fn without_faults(self) -> Plan {
+        Plan { faults: Vec::new(), ..self }
+    }
+
     /// A load of something that brunt does not start, without faults.
     pub fn of_load(target: String, profile: String, host: HostFacts, load: LoadPlan) -> Plan {
         Plan {
@@ -79,6 +88,7 @@ impl Plan {
             cost_per_request: Nanos::ZERO,
             expected_capacity_per_s: 0.0,
             thresholds: Vec::new(),
+            guards: Vec::new(),
         }
     }
 }

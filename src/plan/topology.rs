@@ -85,9 +85,10 @@ pub(super) fn lay_out(
 fn selects(end: &Selector, name: &str, role: Role) -> bool {
     match end {
         Selector::Node(node) => node == name,
-        Selector::Role(named) | Selector::Share(named, _) | Selector::Leader(named) => {
-            named == role.name()
-        }
+        Selector::Role(named)
+        | Selector::Share(named, _)
+        | Selector::Leader(named)
+        | Selector::Replica(named) => named == role.name(),
         Selector::ServerOf(_) | Selector::Link(..) | Selector::Visitors(_) => false,
     }
 }

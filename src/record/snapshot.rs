@@ -210,6 +210,9 @@ pub struct Cell {
     pub in_time: u64,
     /// Sent more than once because a pooled connection had gone stale.
     pub retried: u64,
+    /// Of the planned ones: asked again by a visitor who had got an error or no answer.
+    #[serde(default)]
+    pub repeated: u64,
 }
 
 /// One operation on a checked key; streamed to `history.bin`. Times since the start of the run.

@@ -38,6 +38,7 @@ pub(crate) fn manifest_of(load: LoadPlan, workers: u32) -> Manifest {
             cost_per_request: Nanos::ZERO,
             expected_capacity_per_s: 0.0,
             thresholds: Vec::new(),
+            guards: Vec::new(),
         },
         started_wall_ns: 1_700_000_000_000_000_000,
         started_monotonic_ns: 5,
@@ -49,8 +50,16 @@ pub(crate) fn manifest_of(load: LoadPlan, workers: u32) -> Manifest {
 /// What a worker says at the end of a second: 20 requests of each kind, all answered.
 fn snapshot(worker: u32, second: u32, is_last: bool) -> Snapshot {
     let ledger = Ledger { planned: 20, ok: 19, timeout: 1, ..Ledger::default() };
-    let cell =
-        |request| Cell { second, phase: 0, request, ledger, sent: 20, in_time: 18, retried: 1 };
+    let cell = |request| Cell {
+        second,
+        phase: 0,
+        request,
+        ledger,
+        sent: 20,
+        in_time: 18,
+        retried: 1,
+        repeated: 0,
+    };
     let mut histogram = Histogram::new();
     (1..=20).for_each(|i| histogram.record(Nanos::from_millis(i)));
     let late = Nanos::from_micros(300 * u64::from(worker));

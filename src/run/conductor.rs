@@ -1,5 +1,6 @@
 //! One run from beginning to end.
 
+use super::guarded::Guarded;
 use super::progress::Tally;
 use super::read_back::{WrittenKeys, read_back};
 use super::sampler::Sampler;
@@ -13,6 +14,7 @@ use crate::chaos::{Chaos, Limits, Permission};
 use crate::fleet::{self, Fleet, FleetError, FleetEvent};
 use crate::generator::{self, Crew, Generator, GeneratorError};
 use crate::host;
+use crate::objective::{GuardError, Tripped};
 use crate::plan::Plan;
 use crate::probe::HiccupMeter;
 use crate::record::{Event, EventKind, Manifest, NodeRow, RecordError, Recorder, SCHEMA, Snapshot};
@@ -50,6 +52,8 @@ pub enum End {
     Complete,
     /// By this signal.
     Interrupted(i32),
+    /// By this guard.
+    Guard(Tripped),
     /// The record could not be written any further; it is sealed with what it has.
     DiskFull(String),
 }
@@ -62,6 +66,9 @@ impl End {
             End::Interrupted(2) => Some("interrupted by signal 2 (Ctrl-C)".into()),
             End::Interrupted(15) => Some("interrupted by signal 15 (terminate)".into()),
             End::Interrupted(signal) => Some(format!("interrupted by signal {signal}")),
+            End::Guard(Tripped { expression, seen }) => {
+                Some(format!("the guard `{expression}` tripped: {seen}"))
+            }
             End::DiskFull(problem) => {
                 Some(format!("the record could not be written any further: {problem}"))
             }
@@ -86,6 +93,8 @@ pub enum RunError {
     Generator(#[from] GeneratorError),
     #[error(transparent)]
     Namespace(#[from] host::NamespaceError),
+    #[error(transparent)]
+    Guard(#[from] GuardError),
     #[error("cannot write into the record's folder {folder}: {cause}; choose another with --out")]
     Output { folder: String, cause: std::io::Error },
     #[error("cannot make the work folder {folder}: {cause}")]
@@ -107,6 +116,7 @@ pub fn conduct(
     options: &Options,
     watcher: &mut dyn Watcher,
 ) -> Result<Finished, RunError> {
+    let guarded = Guarded::new(plan)?;
     check_writable(&options.folder)?;
     // Every thread that is started from here on stays on brunt's own cores, and so does the relay.
     let _ = host::affinity::pin_self(&plan.host.brunt_cpus);
@@ -135,6 +145,7 @@ pub fn conduct(
     let load = (generator, snapshots);
     let mut conductor =
         Conductor::start(plan, options, recorder, (fleet, fleet_events), load, epoch);
+    conductor.guarded = Some(guarded);
     let end = conductor.watch_until_the_load_ends(watcher);
     conductor.finish(end?, watcher)
 }
@@ -190,6 +201,7 @@ struct Conductor<'a> {
     chaos: Option<Chaos>,
     steady: Arc<SteadyState>,
     tally: Tally,
+    guarded: Option<Guarded>,
     worker_rows: WorkerRows,
     written: WrittenKeys,
     phases_told: usize,
@@ -239,6 +251,7 @@ impl<'a> Conductor<'a> {
             chaos,
             steady,
             tally: Tally::new(options.crew.n_workers, &plan.load),
+            guarded: None,
             worker_rows: WorkerRows::default(),
             written: WrittenKeys::default(),
             phases_told: 0,
@@ -277,6 +290,11 @@ impl<'a> Conductor<'a> {
                 watcher.note(self.elapsed(), text);
                 end = End::Interrupted(signal);
             }
+            if end == End::Complete
+                && let Some(tripped) = self.look_at_guards(watcher)
+            {
+                end = End::Guard(tripped);
+            }
             if end != End::Complete
                 && let Some(generator) = &self.generator
             {
@@ -290,6 +308,23 @@ impl<'a> Conductor<'a> {
             std::thread::sleep(TICK);
         }
         Ok(end)
+    }
+
+    fn look_at_guards(&mut self, watcher: &mut dyn Watcher) -> Option<Tripped> {
+        let elapsed = self.elapsed();
+        let tripped = self.guarded.as_mut()?.look(elapsed, &mut self.tally)?;
+        let event = Event {
+            at_ns: elapsed.0,
+            kind: EventKind::GuardTripped,
+            subject: tripped.expression.clone(),
+            object: String::new(),
+            lateness_ns: None,
+            detail: tripped.seen.clone(),
+        };
+        watcher.note(elapsed, &format!("guard {}", tell::sentence(&event)));
+        watcher.note(elapsed, "stopping: healing what is in force, sealing the record");
+        self.event(&event);
+        Some(tripped)
     }
 
     /// Everything that has arrived since the last look.

@@ -61,6 +61,8 @@ pub struct AppSettings {
     pub database_deadline: Nanos,
     /// Database calls at once from one app node.
     pub database_in_flight: u32,
+    /// Whether all who miss the same key at once share one fetch from the database.
+    pub stampede_protection: bool,
     /// Hottest videos put into the cache at the start (by the first app node).
     pub prefill: u32,
     /// How often a heartbeat goes to the balancer.
@@ -86,6 +88,7 @@ impl Default for AppSettings {
             cache_deadline: Nanos::from_millis(100),
             database_deadline: Nanos::from_millis(1000),
             database_in_flight: 64,
+            stampede_protection: true,
             prefill: 2000,
             heartbeat: Nanos::from_millis(250),
         }

@@ -50,6 +50,7 @@ pub fn plan(servers: &[(&str, f64, &[&str])]) -> Plan {
         cost_per_request: Nanos::ZERO,
         expected_capacity_per_s: 0.0,
         thresholds: Vec::new(),
+        guards: Vec::new(),
     }
 }
 

@@ -14,6 +14,9 @@ pub fn run(args: &RunArgs) -> Result<u8> {
     let target = target::load(&args.target)?;
     let setup = study::prepare(&[&target], Some(&profile))?;
     let mut plan = plan::compile(&target, &profile, common.seed, &setup.facts)?;
+    if args.control {
+        plan = plan.without_faults();
+    }
     plan.thresholds = options::thresholds(&args.asked, &plan)?;
     let subject = study::folder_name(&plan.target);
     let folder = options::record_folder(common.out.as_ref(), &subject, &profile.name)?;

@@ -7,6 +7,8 @@ use crate::analysis::{Comparison, FaultSummary, Run, share};
 use crate::objective::Verdict;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+pub const STYLE: &str = include_str!("style.css");
+
 pub struct Page<'a> {
     pub title: String,
     pub verdict: Verdict,
@@ -30,7 +32,7 @@ pub fn render(page: &Page<'_>) -> String {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 title { (page.title) " – brunt" }
-                style { (PreEscaped(include_str!("style.css"))) }
+                style { (PreEscaped(STYLE)) }
             }
             body {
                 main {
