@@ -2,8 +2,10 @@
 //! of one's own, the journal of changes and its undoing. Knows nothing of targets.
 
 pub mod affinity;
+pub mod block;
 pub mod budget;
 pub mod cgroup;
+pub mod descriptors;
 pub mod facts;
 pub mod failpoint;
 mod forked;
