@@ -55,7 +55,8 @@ impl DiskGroup {
         let of = |file| read(self.0.folder(), file).map(|text| line_of(&text, device));
         match self.0 {
             Place::V1(_) => {
-                let limit = |line: Option<String>| line.map_or(Ok(Limit::NONE), |l| Limit::parse(&l));
+                let limit =
+                    |line: Option<String>| line.map_or(Ok(Limit::NONE), |l| Limit::parse(&l));
                 Ok(Rates { read: limit(of(V1_READ)?)?, write: limit(of(V1_WRITE)?)? })
             }
             Place::V2(_) => {
@@ -105,10 +106,7 @@ impl DiskGroup {
                 (count("rbytes"), count("wbytes"))
             }
         };
-        Moved {
-            read: Bytes(read.unwrap_or_default()),
-            written: Bytes(written.unwrap_or_default()),
-        }
+        Moved { read: Bytes(read.unwrap_or_default()), written: Bytes(written.unwrap_or_default()) }
     }
 }
 

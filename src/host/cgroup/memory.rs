@@ -5,6 +5,7 @@ use super::files::{keyed, number};
 use super::place::{Limit, Place, limit_in, set_limit_in};
 use crate::base::Bytes;
 use std::io;
+use std::path::Path;
 
 /// A server's group of the memory controller.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,22 +68,26 @@ impl MemoryGroup {
         if (0..ROUNDS).any(set) { Ok(()) } else { Err(busy) }
     }
 
-    /// v2's mark; `None` in v1, which has none.
-    pub fn mark(&self) -> Option<io::Result<Limit>> {
-        match &self.0 {
-            Place::V1(_) => None,
-            Place::V2(folder) => Some(limit_in(folder, "memory.high")),
-        }
+    /// v2's mark.
+    ///
+    /// # Errors
+    /// In v1, which has none.
+    pub fn mark(&self) -> io::Result<Limit> {
+        limit_in(self.marked()?, "memory.high")
     }
 
     /// # Errors
     /// In v1, and when the kernel refuses it.
     pub fn set_mark(&self, mark: Limit) -> io::Result<()> {
+        set_limit_in(self.marked()?, "memory.high", mark, "max")
+    }
+
+    fn marked(&self) -> io::Result<&Path> {
         match &self.0 {
-            Place::V2(folder) => set_limit_in(folder, "memory.high", mark, "max"),
+            Place::V2(folder) => Ok(folder),
             Place::V1(_) => {
-                let why = "the memory controller is on cgroup v1 here, which has no memory.high; a \
-                           limit (`by = \"limit\"`) works";
+                let why = "the memory controller is on cgroup v1 here, which has no memory.high; \
+                           `by = \"limit\"` works";
                 Err(io::Error::new(io::ErrorKind::Unsupported, why))
             }
         }

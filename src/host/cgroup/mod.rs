@@ -200,10 +200,7 @@ fn control_v1(all: &[Hierarchy]) -> Option<ControlTree> {
 }
 
 /// The tree of v2 that is used; a process is in one group of it, so all facilities share it.
-fn v2_base<'a>(
-    quota: Option<&'a QuotaTree>,
-    control: Option<&'a ControlTree>,
-) -> Option<&'a Path> {
+fn v2_base<'a>(quota: Option<&'a QuotaTree>, control: Option<&'a ControlTree>) -> Option<&'a Path> {
     match (quota, control) {
         (Some(QuotaTree::V2 { base, .. }), _) | (_, Some(ControlTree::V2(base))) => Some(base),
         _ => None,
