@@ -32,6 +32,9 @@ pub fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some(fleet::KEEPER_COMMAND) {
         return fleet::keeper::main(fleet::keeper::FD);
     }
+    if std::env::args().nth(1).as_deref() == Some(fleet::burner::BURN_COMMAND) {
+        return fleet::burner::main();
+    }
     if std::env::args().nth(1).as_deref() == Some(generator::WORKER_COMMAND) {
         return generator::child::main();
     }

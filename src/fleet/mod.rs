@@ -2,6 +2,7 @@
 //! logs, and everything that a fault does to them. Does not know what load is, or what a fault is
 //! for.
 
+pub mod burner;
 mod client;
 pub mod keeper;
 mod operations;

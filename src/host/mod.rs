@@ -3,9 +3,11 @@
 
 pub mod affinity;
 pub mod attach;
+pub mod block;
 pub mod bounded;
 pub mod budget;
 pub mod cgroup;
+pub mod descriptors;
 pub mod facts;
 pub mod failpoint;
 mod forked;

@@ -83,11 +83,17 @@ impl Keeper {
         Ok(Stamp { proof, ..stamp })
     }
 
-    /// A node that has just been started: what is held of it is held of the new process too.
+    /// A node that has just been started: what is held of it is held of the new process too, and
+    /// what its server could not have before, it may have now.
     pub(super) fn hold_anew(&mut self, node: &str) -> io::Result<()> {
-        let of_node = |held: &&Held| held.lever.object() == node && held.since.is_some();
-        let levers: Vec<Lever> =
-            self.holds.values().filter(of_node).map(|h| h.lever.clone()).collect();
+        let server = self.node(node)?.spec.server.clone();
+        let is_late = |lever: &Lever| {
+            let late = matches!(lever, Lever::Competitor { .. } | Lever::MemoryLimit { .. });
+            late && lever.object() == server
+        };
+        let of_node = |lever: &&Lever| lever.object() == node || is_late(lever);
+        let on = self.holds.values().filter(|h| h.since.is_some()).map(|h| &h.lever);
+        let levers: Vec<Lever> = on.filter(of_node).cloned().collect();
         levers.iter().try_for_each(|lever| levers::apply(self, lever).map(drop))
     }
 

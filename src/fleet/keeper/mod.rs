@@ -237,9 +237,9 @@ impl Keeper {
                 io::Error::new(e.kind(), format!("creating {}: {e}", spec.log.display()))
             })?;
             let (running, restart_at) = (None, None);
-            let (is_held, is_paused) = (false, false);
+            let (is_held, is_paused, lowered) = (false, false, Vec::new());
             let name = spec.name.clone();
-            let node = Node { spec, running, is_held, is_paused, restart_at, log };
+            let node = Node { spec, running, is_held, is_paused, lowered, restart_at, log };
             self.nodes.insert(name, node);
         }
         Ok(())
@@ -273,6 +273,7 @@ impl Keeper {
     }
 
     fn collect_exits(&mut self) {
+        self.servers.values_mut().for_each(|s| s.competitors.collect());
         let names: Vec<String> = self.nodes.keys().cloned().collect();
         for name in names {
             self.collect_exit(&name);

@@ -1,5 +1,6 @@
 //! One node as the keeper sees it: its process while it runs, its pipes, its log.
 
+use super::levers::Lowered;
 use super::log::Log;
 use super::spawn::Spawned;
 use crate::base::Nanos;
@@ -27,6 +28,8 @@ pub struct Node {
     /// A fault or a stop wants it down: its exit is explained and it is not started by itself.
     pub is_held: bool,
     pub is_paused: bool,
+    /// Processes with fewer descriptors than they had.
+    pub lowered: Vec<Lowered>,
     pub restart_at: Option<Nanos>,
     pub log: Log,
 }

@@ -145,6 +145,7 @@ impl Keeper {
             return refused(format!("process {} still runs", alive.identity.pid));
         }
         nodes.iter().for_each(|node| drop(self.collect_exit(node)));
+        self.server_mut(name)?.competitors.collect();
         group.freeze(false)?;
         self.server_mut(name)?.is_frozen = false;
         // Who still wants it frozen has it frozen, empty as it is.
@@ -181,8 +182,16 @@ impl Keeper {
         cpu
     }
 
-    /// A server's processes, held; without the nodes that a fault of their own has paused.
+    /// All processes in a server, held; without the nodes that a fault of their own has paused.
     pub(super) fn members(&self, server: &str, without_paused: bool) -> Vec<Process> {
+        let competitors =
+            self.servers.get(server).into_iter().flat_map(|s| s.competitors.running());
+        let own = self.own_members(server, without_paused);
+        own.into_iter().chain(competitors.flat_map(Running::members)).collect()
+    }
+
+    /// Those of its nodes.
+    pub(super) fn own_members(&self, server: &str, without_paused: bool) -> Vec<Process> {
         let nodes = self.nodes.values().filter(|n| n.spec.server == server);
         let nodes = nodes.filter(|n| !(without_paused && n.is_paused));
         nodes.filter_map(|n| n.running.as_ref()).flat_map(Running::members).collect()

@@ -80,6 +80,11 @@ impl Keeper {
         }
     }
 
+    fn is_competitor(&self, pid: i32) -> bool {
+        let all = self.servers.values().flat_map(|s| s.competitors.running());
+        all.into_iter().any(|running| running.identity().pid == pid)
+    }
+
     /// The journal goes last, and only when all is clean: else `brunt heal` needs it.
     fn forget(&mut self, left: &mut Vec<String>) {
         if left.is_empty()
@@ -106,6 +111,8 @@ impl Keeper {
                 self.nodes.values().find(|n| is_node(n)).map(|n| n.spec.name.clone())
             {
                 self.collect_exit(&name);
+            } else if self.is_competitor(pid.as_raw()) {
+                self.servers.values_mut().for_each(|s| s.competitors.collect());
             } else {
                 let _ = waitpid(pid, None);
             }
