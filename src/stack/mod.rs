@@ -8,6 +8,7 @@ pub mod balancer;
 pub mod cache;
 pub mod cdn;
 pub mod database;
+pub mod faults;
 pub mod flight;
 pub mod heartbeat;
 pub mod held;
