@@ -2,6 +2,7 @@
 //! drawn by plotly, which travels inside the file, gzipped, and is inflated by the browser.
 
 mod data;
+mod lanes;
 mod page;
 mod plotly;
 

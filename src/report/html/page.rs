@@ -172,7 +172,12 @@ fn table_row(row: &Row) -> Markup {
 }
 
 /// Headings say what one sees, captions how to read it.
-const TIMELINES: [(&str, &str, &str); 5] = [
+const TIMELINES: [(&str, &str, &str); 6] = [
+    (
+        "lanes",
+        "What happened",
+        "Each bar is something that was so for that time: a fault in force, and below it until when too few answers were in time; who led; whom a balancer or directory did not use; which process was not there.",
+    ),
     (
         "in-time",
         "How many visitors got their answer in time",
