@@ -4,7 +4,6 @@
 //! `cargo test --features failpoints --test undo`
 
 use brunt::base::Bytes;
-use brunt::base::Bytes;
 use brunt::fault::Lever;
 use brunt::fleet::Fleet;
 use std::path::Path;
@@ -42,9 +41,6 @@ fn levers() -> Vec<(&'static str, Lever)> {
         ("pause", Lever::Pause { node: "a".into() }),
         ("freeze", Lever::Freeze { server: server() }),
         ("cpu-share", Lever::CpuShare { server: server(), to: 0.5 }),
-        ("competitor", Lever::Competitor { server: server(), cores: 0.5 }),
-        ("memory-limit", Lever::MemoryLimit { server: server(), to: Bytes(256 << 20) }),
-        ("descriptors", Lever::Descriptors { node: "a".into(), to: 64 }),
         ("competitor", Lever::Competitor { server: server(), cores: 1.0 }),
         ("memory", Lever::MemoryLimit { server: server(), to: Bytes(64 << 20) }),
         ("descriptors", Lever::Descriptors { node: "a".into(), to: 64 }),
