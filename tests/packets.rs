@@ -381,7 +381,7 @@ in_time = "250ms"
 timeout = "1s"
 arrivals = "poisson"
 [steady]
-in_time = 0.5
+in_time = 0.01
 [[phase]]
 name = "all"
 lasts = "12s"

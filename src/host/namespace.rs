@@ -125,7 +125,9 @@ pub fn is_in_own_network() -> bool {
 
 fn remedy(cause: &io::Error) -> &'static str {
     match cause.kind() {
-        io::ErrorKind::PermissionDenied => "run brunt as root (it takes CAP_SYS_ADMIN)",
+        io::ErrorKind::PermissionDenied => {
+            "run brunt as root, or by `unshare --user --map-root-user brunt …` where users may"
+        }
         _ => "take that fault out of the profile, or run brunt on a machine that can",
     }
 }

@@ -69,8 +69,8 @@ impl Cgroups {
         let quota = quota_v1(&all).or_else(|| quota_v2(&all));
         let control = control_v2(&all, quota.as_ref()).or_else(|| control_v1(&all));
         let v2 = v2_base(quota.as_ref(), control.as_ref());
-        let memory = place(&all, "memory", v2, |leaf| limits_memory(leaf));
-        let disk = place(&all, "blkio", v2, |leaf| throttles_disks(leaf));
+        let memory = place(&all, "memory", v2, limits_memory);
+        let disk = place(&all, "blkio", v2, throttles_disks);
         Cgroups { run: run.to_string(), quota, control, memory, disk }
     }
 

@@ -48,7 +48,7 @@ pub fn cells(row: &DrillRow) -> [String; 9] {
         count_text(row.late_requests),
         row.lost_minutes.map_or("–".into(), minutes),
         row.lost_writes.map_or("?".into(), count_text),
-        came_back(row.came_back).into(),
+        came_back(row.came_back),
     ]
 }
 
@@ -67,7 +67,7 @@ pub fn seconds(s: f64) -> String {
 /// Of nothing at all, at the rate of that time.
 fn minutes(m: f64) -> String {
     match m {
-        m if m == 0.0 => "0 min".into(),
+        0.0 => "0 min".into(),
         m if m < 0.01 => "< 0.01 min".into(),
         m => format!("{m:.2} min"),
     }
