@@ -365,7 +365,7 @@ fn brunt_may_end_in_any_way() {
         if signal != Signal::ABORT {
             // What a terminal sends, the keeper survives.
             keeper.signal(signal).unwrap();
-            assert_eq!(brunt::host::heal::marked(&run).len(), 6);
+            assert!(within(|| brunt::host::heal::marked(&run).len() == 6), "six processes run");
         }
         Process::of_child(brunt.id() as i32).unwrap().signal(signal).unwrap();
         brunt.wait().unwrap();
