@@ -22,7 +22,6 @@ brunt compare                  three shapes of a small stack live one viral even
 brunt load http://HOST/PATH    load one URL        (-c 50 -d 10s, or an open loop: -r 500)
 brunt run TARGET -p PROFILE    one target, one situation, faults included
 brunt drill TARGET             what breaks, for how long, and does it come back: go or no-go
-brunt explain campaign         what a profile would do, in words; nothing is fired
 brunt --help                   everything else
 ";
 
