@@ -101,6 +101,7 @@ impl Builder {
             let id = self.history.len() as u64 + 1;
             self.history.push(Operation {
                 kind: OperationKind::Acknowledged,
+                session: 1,
                 key: 1,
                 id,
                 version: id,
@@ -117,6 +118,7 @@ impl Builder {
         let kept = ids.len() - lost;
         let op = |kind, id, version| Operation {
             kind,
+            session: 0,
             key: 1,
             id,
             version,
@@ -228,6 +230,7 @@ impl Builder {
             faults: self.faults.clone(),
             fault_limits: Default::default(),
             hypothesis_in_time: 0.99,
+            must_recover: false,
             is_bundled: true,
             cost_per_request: Nanos::from_micros(1770),
             expected_capacity_per_s: match self.target.as_str() {

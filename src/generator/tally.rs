@@ -172,7 +172,7 @@ impl Tally {
 }
 
 fn has_counts(cell: &Cell) -> bool {
-    cell.ledger != Ledger::default() || cell.sent + cell.in_time + cell.retried > 0
+    cell.ledger != Ledger::default() || cell.sent + cell.in_time + cell.retried + cell.repeated > 0
 }
 
 #[cfg(test)]

@@ -1,8 +1,12 @@
 //! Floor 1: what "good" means. Verdicts and their order, objectives and thresholds; no measuring
 //! here.
 
+mod budget;
+mod guard;
 mod threshold;
 
+pub use budget::Budget;
+pub use guard::{Guard, GuardError, GuardMetric, GuardSecond, Tripped, Watch};
 pub use threshold::{Aggregation, Comparator, Metric, Threshold, ThresholdError};
 
 use serde::{Deserialize, Serialize};

@@ -43,6 +43,9 @@ pub struct SeriesRow {
     pub never_sent: u64,
     pub in_time: u64,
     pub retried: u64,
+    /// Of the planned ones: asked again by a visitor who had got an error or no answer.
+    #[serde(default)]
+    pub repeated: u64,
     /// Over all requests, at the end of this second.
     pub in_flight: u32,
     /// Response times of what completed in this second; empty with too few samples.

@@ -61,6 +61,7 @@ impl Seconds {
             sum.sent += cell.sent;
             sum.in_time += cell.in_time;
             sum.retried += cell.retried;
+            sum.repeated += cell.repeated;
         }
         let in_flight = self.in_flight.entry(second).or_default();
         in_flight.insert(snapshot.worker, snapshot.in_flight);
@@ -122,6 +123,7 @@ fn row(
         never_sent: ledger.never_sent,
         in_time: cell.in_time,
         retried: cell.retried,
+        repeated: cell.repeated,
         in_flight,
         p50_ns: digest.p50.map(|n| n.0),
         p90_ns: digest.p90.map(|n| n.0),

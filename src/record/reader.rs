@@ -144,4 +144,5 @@ fn add(sum: &mut SeriesRow, row: &SeriesRow) {
     sum.never_sent += row.never_sent;
     sum.in_time += row.in_time;
     sum.retried += row.retried;
+    sum.repeated += row.repeated;
 }

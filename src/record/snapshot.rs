@@ -210,12 +210,18 @@ pub struct Cell {
     pub in_time: u64,
     /// Sent more than once because a pooled connection had gone stale.
     pub retried: u64,
+    /// Of the planned ones: asked again by a visitor who had got an error or no answer.
+    #[serde(default)]
+    pub repeated: u64,
 }
 
 /// One operation on a checked key; streamed to `history.bin`. Times since the start of the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Operation {
     pub kind: OperationKind,
+    /// Who asked, from 1: the shard of an open loop (all of its requests are taken as one visitor's)
+    /// or the virtual user of a closed one. 0 where nobody told.
+    pub session: u32,
     pub key: u64,
     /// The write's id; 0 for a read.
     pub id: u64,

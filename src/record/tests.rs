@@ -33,6 +33,7 @@ pub(crate) fn manifest_of(load: LoadPlan, workers: u32) -> Manifest {
             faults: Vec::new(),
             fault_limits: Default::default(),
             hypothesis_in_time: 0.9,
+            must_recover: false,
             is_bundled: false,
             cost_per_request: Nanos::ZERO,
             expected_capacity_per_s: 0.0,
@@ -48,8 +49,16 @@ pub(crate) fn manifest_of(load: LoadPlan, workers: u32) -> Manifest {
 /// What a worker says at the end of a second: 20 requests of each kind, all answered.
 fn snapshot(worker: u32, second: u32, is_last: bool) -> Snapshot {
     let ledger = Ledger { planned: 20, ok: 19, timeout: 1, ..Ledger::default() };
-    let cell =
-        |request| Cell { second, phase: 0, request, ledger, sent: 20, in_time: 18, retried: 1 };
+    let cell = |request| Cell {
+        second,
+        phase: 0,
+        request,
+        ledger,
+        sent: 20,
+        in_time: 18,
+        retried: 1,
+        repeated: 0,
+    };
     let mut histogram = Histogram::new();
     (1..=20).for_each(|i| histogram.record(Nanos::from_millis(i)));
     let late = Nanos::from_micros(300 * u64::from(worker));
@@ -64,6 +73,7 @@ fn snapshot(worker: u32, second: u32, is_last: bool) -> Snapshot {
         causes: vec![(Outcome::Timeout, Cause::TimeoutResponse, 2)],
         operations: vec![Operation {
             kind: OperationKind::Read,
+            session: 1,
             key: 1,
             id: 0,
             version: u64::from(second),
