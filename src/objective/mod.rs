@@ -2,11 +2,9 @@
 //! here.
 
 mod budget;
-mod guard;
 mod threshold;
 
 pub use budget::Budget;
-pub use guard::{Guard, GuardError, GuardMetric, GuardSecond, Tripped, Watch};
 pub use threshold::{Aggregation, Comparator, Metric, Threshold, ThresholdError};
 
 use serde::{Deserialize, Serialize};
