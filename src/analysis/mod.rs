@@ -6,6 +6,7 @@ pub mod capacity;
 mod comeback;
 pub mod comparison;
 mod data;
+pub mod drill;
 mod load;
 pub mod queueing;
 mod recovery;

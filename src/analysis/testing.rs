@@ -229,6 +229,7 @@ impl Builder {
             load: load(),
             faults: self.faults.clone(),
             fault_limits: Default::default(),
+            needs: Default::default(),
             hypothesis_in_time: 0.99,
             must_recover: false,
             is_bundled: true,
@@ -238,6 +239,7 @@ impl Builder {
                 _ => cores / 0.00177,
             },
             thresholds: Vec::new(),
+            guards: Vec::new(),
         }
     }
 
@@ -353,6 +355,7 @@ fn servers_of(target: &str) -> (Vec<ServerPlan>, Vec<NodePlan>) {
 
 fn node(name: &str, server: &str) -> NodePlan {
     NodePlan {
+        start: crate::plan::StartPlan::Bundled,
         name: name.into(),
         role: Role::parse(name.rsplit_once('-').unwrap().0).unwrap(),
         server: server.into(),

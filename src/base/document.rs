@@ -134,10 +134,11 @@ fn lay_over(table: &mut toml::Table, path: &str, value: &str) -> Result<(), Stri
 }
 
 /// The line of a key that a check found wrong after the document was read: `phase.peak.lasts` is in
-/// the `[[phase]]` named `peak`, `server.app.units` in `[server.app]`. Its table's line when the
-/// key itself is not written there.
+/// the `[[phase]]` named `peak`, `server.app.units` in `[server.app]`, `server.app.node[1].role` in
+/// the second `[[server.app.node]]`. Its table's line when the key itself is not written there.
 pub fn line_of(text: &str, key: &str) -> Option<usize> {
     let (path, last) = key.rsplit_once('.').unwrap_or(("", key));
+    let (path, mut to_pass) = numbered(path);
     let (kind, name) = path.split_once('.').unwrap_or((path, ""));
     let mut section = "";
     let (mut at_table, mut is_inside) = (None, path.is_empty());
@@ -145,8 +146,16 @@ pub fn line_of(text: &str, key: &str) -> Option<usize> {
         let line = line.trim();
         if line.starts_with('[') && line.ends_with(']') {
             section = line.trim_matches(['[', ']']).trim();
-            // Which of several `[[phase]]` a key without a name means is not known.
-            is_inside = section == path && !line.starts_with("[[");
+            // Which of several `[[phase]]` a key without a name or number means is not known.
+            is_inside = section == path
+                && match (line.starts_with("[["), &mut to_pass) {
+                    (is_array, None) => !is_array,
+                    (true, Some(left)) => {
+                        *left -= 1;
+                        *left == -1
+                    }
+                    (false, Some(_)) => false,
+                };
             at_table = at_table.or_else(|| (is_inside || section == key).then_some(index + 1));
             continue;
         }
@@ -161,6 +170,15 @@ pub fn line_of(text: &str, key: &str) -> Option<usize> {
         }
     }
     at_table
+}
+
+/// `node[1]` is the second one: one is to be passed.
+fn numbered(path: &str) -> (&str, Option<i64>) {
+    let split = path.strip_suffix(']').and_then(|p| p.rsplit_once('['));
+    match split.and_then(|(path, number)| Some((path, number.parse().ok()?))) {
+        Some((path, number)) => (path, Some(number)),
+        None => (path, None),
+    }
 }
 
 /// `x.toml:3`, or the file alone.
@@ -246,6 +264,16 @@ mod tests {
             ("server.app.units", Some(9)),
             ("server.app.count", Some(8)),
             ("public.entry", None),
+        ] {
+            assert_eq!(line_of(text, key), line, "{key}");
+        }
+        let text = "[[a.node]]\nrole = 1\n[[b.node]]\n[[a.node]]\nneeds = 2\nrole = 3\n";
+        for (key, line) in [
+            ("a.node[0].role", Some(2)),
+            ("a.node[1].role", Some(6)),
+            ("a.node[1].start", Some(4)),
+            ("b.node[0].role", Some(3)),
+            ("b.node[1].role", None),
         ] {
             assert_eq!(line_of(text, key), line, "{key}");
         }

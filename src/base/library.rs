@@ -46,7 +46,16 @@ impl Library {
 
     fn bundled(&self, name: &str) -> Option<(String, String)> {
         let (name, text) = self.bundled.iter().find(|(n, _)| *n == name)?;
-        Some((format!("{}/{name}.toml (bundled)", self.folder), (*text).to_string()))
+        Some((self.bundled_file(name), (*text).to_string()))
+    }
+
+    fn bundled_file(&self, name: &str) -> String {
+        format!("{}/{name}.toml (bundled)", self.folder)
+    }
+
+    /// Whether [`Library::find`] gives this file name to what is inside the binary.
+    pub fn is_bundled(&self, file: &str) -> bool {
+        self.bundled.iter().any(|(name, _)| self.bundled_file(name) == file)
     }
 
     fn unknown(&self, name: &str) -> LibraryError {

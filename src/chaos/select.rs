@@ -54,6 +54,13 @@ fn named<'a>(
             let leader = stand.leader(role).ok_or(format!("no node leads `{role}` now"))?;
             of_name(&leader)
         }
+        Selector::Replica(role) => {
+            let leader = stand.leader(role).ok_or(format!("no node leads `{role}` now"))?;
+            let mut all = of_role(role);
+            all.retain(|n| n.name != leader && n.is_alive);
+            all.truncate(1);
+            all
+        }
         Selector::Link(..) | Selector::Visitors(_) => Vec::new(),
     };
     match chosen.is_empty() {

@@ -18,6 +18,8 @@ pub enum Command {
     Compare(CompareArgs),
     /// One run of a target: start, load, chaos, record
     Run(RunArgs),
+    /// All drills that fit a target, a run without faults first, and one go/no-go card
+    Drill(DrillArgs),
     /// Load one URL, without any file
     Load(Box<LoadArgs>),
     /// Say in words what a profile would do to a target; nothing is fired
@@ -53,6 +55,9 @@ pub struct Common {
     /// Say nothing while it runs
     #[arg(long)]
     pub quiet: bool,
+    /// Faults may touch other users' processes that the target attaches to
+    #[arg(long)]
+    pub i_own_these: bool,
     /// Generator threads [default: one a core of brunt's; half of them for a local URL]
     #[arg(long, value_name = "N")]
     pub threads: Option<u32>,
@@ -86,10 +91,43 @@ pub struct CompareArgs {
 pub struct RunArgs {
     /// A target: a file, a name in targets/, or a URL
     pub target: String,
+    /// The same without its faults: what they need to be there stays
+    #[arg(long)]
+    pub control: bool,
     #[command(flatten)]
     pub asked: Asked,
     #[command(flatten)]
     pub common: Common,
+}
+
+#[derive(Debug, Args)]
+pub struct DrillArgs {
+    /// A target: a file, or a name in targets/
+    pub target: String,
+    /// Only these: kill-leader, or any profile with faults [default: every profile drill-*]
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub only: Vec<String>,
+    /// Runs of one drill, each with the next seed: median, p95 and highest of each figure
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub trials: u32,
+    /// All chance comes from it
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Where the records go [default: a new folder in reports/]
+    #[arg(short, long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Attach to processes of other users too
+    #[arg(long)]
+    pub i_own_these: bool,
+    /// Print the card as JSON on stdout
+    #[arg(long)]
+    pub json: bool,
+    /// Say nothing while it runs
+    #[arg(long)]
+    pub quiet: bool,
+    /// Generator threads [default: one a core of brunt's]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<u32>,
 }
 
 #[derive(Debug, Args)]

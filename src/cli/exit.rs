@@ -1,6 +1,6 @@
 //! Exit codes: the documented constants, and which one an ending or an error gets.
 
-pub use crate::gate::exit_code::{INTERNAL, INTERRUPTED, INVALID, PASS, TERMINATED, USAGE};
+pub use crate::gate::exit_code::{GUARD, INTERNAL, INTERRUPTED, INVALID, PASS, TERMINATED, USAGE};
 
 /// The code of a run that a signal ended.
 pub fn of_signal(signal: i32) -> u8 {

@@ -21,6 +21,7 @@ const NEWCOMER: &str = "\
 brunt compare                  three shapes of a small stack live one viral evening: which bears it?
 brunt load http://HOST/PATH    load one URL        (-c 50 -d 10s, or an open loop: -r 500)
 brunt run TARGET -p PROFILE    one target, one situation, faults included
+brunt drill TARGET             what breaks, for how long, and does it come back: go or no-go
 brunt explain campaign         what a profile would do, in words; nothing is fired
 brunt --help                   everything else
 ";
@@ -30,6 +31,9 @@ pub fn main() -> ExitCode {
     // The keeper is single-threaded and has no use for the rest of the command line.
     if std::env::args().nth(1).as_deref() == Some(fleet::KEEPER_COMMAND) {
         return fleet::keeper::main(fleet::keeper::FD);
+    }
+    if std::env::args().nth(1).as_deref() == Some(fleet::burner::BURN_COMMAND) {
+        return fleet::burner::main();
     }
     if std::env::args().nth(1).as_deref() == Some(generator::WORKER_COMMAND) {
         return generator::child::main();
@@ -70,6 +74,7 @@ fn run(command: Command) -> anyhow::Result<u8> {
     match command {
         Command::Compare(args) => commands::compare::run(&args),
         Command::Run(args) => commands::run::run(&args),
+        Command::Drill(args) => commands::drill::run(&args),
         Command::Load(args) => commands::load::run(&args),
         Command::Explain(args) => commands::explain::run(&args),
         Command::Up(args) => commands::up::run(&args),

@@ -186,6 +186,34 @@ pub enum MemoryBy {
 }
 
 impl FaultKind {
+    /// Of every kind, in the order of their declaration.
+    pub const NAMES: [&str; 24] = [
+        "kill",
+        "terminate",
+        "power-off",
+        "pause",
+        "restart",
+        "throttle",
+        "compete",
+        "memory",
+        "descriptors",
+        "disk-slow",
+        "disk-full",
+        "slow-sync",
+        "latency",
+        "bandwidth",
+        "stall",
+        "reset",
+        "slow-close",
+        "cut",
+        "partition",
+        "loss",
+        "reorder",
+        "http-errors",
+        "http-delay",
+        "http-wrong-length",
+    ];
+
     pub fn name(&self) -> &'static str {
         match self {
             FaultKind::Kill => "kill",

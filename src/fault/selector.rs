@@ -1,5 +1,5 @@
-//! Whom a fault hits. Written `app-1`, `server:app-1`, `app`, `app:25%`, `database/leader`, or a
-//! link, `app->database/leader`, whose two ends are any of these but a server.
+//! Whom a fault hits. Written `app-1`, `server:app-1`, `app`, `app:25%`, `database/leader`,
+//! `database/replica`, or a link, `app->database/leader`, whose two ends are any of these but a server.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -19,6 +19,8 @@ pub enum Selector {
     Share(String, f64),
     /// The node that leads a role when the fault fires: `database/leader`.
     Leader(String),
+    /// The first node by name that follows in a role when the fault fires: `database/replica`.
+    Replica(String),
     /// Every link from a node of the first to a node of the second: `app->database`. Visitors are
     /// `visitors`, or `visitors:eu` for those of a region.
     Link(Box<Selector>, Box<Selector>),
@@ -28,8 +30,8 @@ pub enum Selector {
 
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "`{0}` selects nothing; write app-1, server:app-1, app, app:25%, database/leader or, for a \
-     link, app->database"
+    "`{0}` selects nothing; write app-1, server:app-1, app, app:25%, database/leader, \
+     database/replica or, for a link, app->database"
 )]
 pub struct SelectorError(String);
 
@@ -62,6 +64,9 @@ impl FromStr for Selector {
         }
         if let Some(role) = text.strip_suffix("/leader") {
             return Ok(Selector::Leader(named(role)?));
+        }
+        if let Some(role) = text.strip_suffix("/replica") {
+            return Ok(Selector::Replica(named(role)?));
         }
         if let Some((role, share)) = text.split_once(':') {
             let percent: f64 =
@@ -98,6 +103,7 @@ impl fmt::Display for Selector {
             Selector::ServerOf(name) => write!(f, "server:{name}"),
             Selector::Share(role, share) => write!(f, "{role}:{}%", share * 100.0),
             Selector::Leader(role) => write!(f, "{role}/leader"),
+            Selector::Replica(role) => write!(f, "{role}/replica"),
             Selector::Link(from, to) => write!(f, "{from}->{to}"),
             Selector::Visitors(None) => f.write_str("visitors"),
             Selector::Visitors(Some(region)) => write!(f, "visitors:{region}"),
@@ -118,6 +124,7 @@ mod tests {
             "app:25%",
             "database/leader",
             "app->database/leader",
+            "database/replica",
             "visitors->balancer",
             "visitors:eu->cdn-1",
         ] {

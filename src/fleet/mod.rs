@@ -2,12 +2,15 @@
 //! logs, and everything that a fault does to them. Does not know what load is, or what a fault is
 //! for.
 
+pub mod burner;
 mod client;
 pub mod keeper;
 mod operations;
 mod protocol;
+mod readiness;
 mod ready;
 mod rules;
+mod service;
 mod setup;
 mod state;
 mod watch;
@@ -22,7 +25,7 @@ use crate::host::Identity;
 use crate::host::heal::undo;
 use crate::host::journal::{Story, state_folder};
 use crate::host::usage;
-use crate::plan::Plan;
+use crate::plan::{Plan, StartPlan};
 use client::lock;
 use protocol::{Answer, Ask};
 use setup::Folders;
@@ -51,6 +54,8 @@ pub enum FleetError {
     Refused { what: String, why: String },
     #[error("cannot use the folder {folder}: {cause}", folder = folder.display())]
     Folder { folder: PathBuf, cause: io::Error },
+    #[error("node {node}: {what}")]
+    Service { node: String, what: String },
     #[error("node {node} did not become ready: {why}; its log ends:\n{log}")]
     NotReady { node: String, why: String, log: String },
     #[error("node {node} still ran {after:?} after SIGTERM and was killed: {proof}")]
@@ -68,6 +73,8 @@ pub struct Options {
     pub asks_health: bool,
     /// Keeps CPU shares by stopping, as if no cgroup were writable.
     pub without_cgroups: bool,
+    /// Other users' processes may be attached to.
+    pub owns_these: bool,
     pub state_folder: PathBuf,
 }
 
@@ -79,6 +86,7 @@ impl Default for Options {
             program: program.unwrap_or_else(|| "/proc/self/exe".into()),
             stand_in: None,
             asks_health: true,
+            owns_these: false,
             without_cgroups: std::env::var_os("BRUNT_WITHOUT_CGROUPS").is_some(),
             state_folder: state_folder(),
         }
@@ -130,10 +138,13 @@ impl Fleet {
         let folders =
             Folders { work: work_folder, logs: logs_folder, state: &options.state_folder };
         let setup = setup::setup(plan, run, &folders, &options)?;
+        let readiness = setup::readiness(plan, run, &folders)?;
+        nobody_listens(plan)?;
         let keeper_log = logs_folder.join("keeper.log");
         let (client, reader) =
             client::Client::start(&options.program, &keeper_log).map_err(FleetError::Keeper)?;
-        let shared = Arc::new(Shared::new(client, plan, &setup, events, options.asks_health));
+        let shared =
+            Arc::new(Shared::new(client, plan, &setup, readiness, events, options.asks_health));
         let hearing = watch::spawn(&shared, reader).map_err(FleetError::Keeper)?;
         let mut fleet = Fleet {
             shared,
@@ -179,7 +190,7 @@ impl Fleet {
     /// # Errors
     /// When it ends, or is not ready within the bound.
     pub fn await_ready_again(&self, node: &str) -> Result<(), FleetError> {
-        self.shared.await_ready(node, READY_BOUND).map_err(|why| {
+        self.shared.await_ready(node).map_err(|why| {
             let log = self.log_end(node);
             FleetError::NotReady { node: node.into(), why, log }
         })
@@ -256,7 +267,7 @@ impl Fleet {
     }
 
     fn await_ready(&self, relayed: &[SocketAddr]) -> Result<(), FleetError> {
-        self.shared.await_all_ready(READY_BOUND).map_err(|(node, why)| {
+        self.shared.await_all_ready().map_err(|(node, why)| {
             let log = self.log_end(&node);
             FleetError::NotReady { node, why, log }
         })?;
@@ -276,6 +287,22 @@ impl Fleet {
         let text = String::from_utf8_lossy(&text);
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..].join("\n")
+    }
+}
+
+/// Who listens already would answer in place of what is about to be started.
+fn nobody_listens(plan: &Plan) -> Result<(), FleetError> {
+    let started = plan.nodes.iter().filter(|n| matches!(n.start, StartPlan::Command(_)));
+    match started.into_iter().find(|n| ready::accepts(n.listen)) {
+        None => Ok(()),
+        Some(node) => {
+            let what = format!(
+                "somebody else listens on {} already; stop it (`ss -ltnp` names it), or give `listen` \
+                 another address",
+                node.listen
+            );
+            Err(FleetError::Service { node: node.name.clone(), what })
+        }
     }
 }
 

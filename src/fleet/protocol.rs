@@ -1,9 +1,11 @@
 //! What brunt and its keeper say to each other: JSON lines over a socket pair.
 
-use crate::base::Nanos;
+use crate::base::{Bytes, Nanos};
 use crate::fault::Lever;
 use crate::host::Identity;
+use crate::target::Attach;
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// The descriptor under which the keeper finds its end of the socket pair. Nodes find their event
@@ -70,8 +72,24 @@ pub struct Setup {
     pub period: Nanos,
     /// As if no cgroup were writable.
     pub without_cgroups: bool,
+    /// Whether other users' processes may be attached to.
+    pub owns_these: bool,
+    /// The run has a network of its own.
+    pub has_network: bool,
+    /// The size of the work folder, when it is a file system of its own.
+    pub bound: Option<Bytes>,
+    /// Those that go over an address of their own, by which their packets are known.
+    pub links: Vec<LinkSpec>,
     pub servers: Vec<ServerSpec>,
     pub nodes: Vec<NodeSpec>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkSpec {
+    pub from: String,
+    pub to: String,
+    /// Where the dialling end connects.
+    pub address: IpAddr,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -81,16 +99,43 @@ pub struct ServerSpec {
     pub cores: Option<f64>,
     pub restart_after: Nanos,
     pub nodes: Vec<String>,
+    /// It ran before brunt: no share, no group, no restart.
+    pub is_attached: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct NodeSpec {
     pub name: String,
     pub server: String,
+    pub kind: NodeKind,
     pub program: PathBuf,
     pub arguments: Vec<String>,
+    /// Added to brunt's own; `${env:NAME}` in it and in the arguments is taken from there.
+    pub env: Vec<(String, String)>,
+    /// Where it is started; without it, where brunt was.
+    pub folder: Option<PathBuf>,
     pub stdin: String,
     pub log: PathBuf,
+}
+
+/// What the keeper may expect of a node, and do to it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NodeKind {
+    /// It reads its plan on stdin and writes events to a pipe.
+    #[default]
+    Bundled,
+    /// A program of the user's own: it is asked to end before it is killed.
+    Service,
+    /// It ran before: it is never ended, and left as it was found.
+    Attached(AttachSpec),
+}
+
+/// How it is found, and how long a fault may last on it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttachSpec {
+    pub to: Attach,
+    pub max_hold: Nanos,
 }
 
 /// An operation's instants, how it was done, and what was seen by looking afterwards.

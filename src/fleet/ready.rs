@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-const ATTEMPT_BOUND: Duration = Duration::from_millis(500);
+pub const ATTEMPT_BOUND: Duration = Duration::from_millis(500);
 const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(5);
 
 /// Polls until `holds`, or the bound is over.
@@ -21,7 +21,7 @@ pub fn within(bound: Duration, mut holds: impl FnMut() -> bool) -> bool {
 
 /// Whether `GET /healthz` is answered with 200 right now.
 pub fn is_healthy(admin: SocketAddr) -> bool {
-    ask(admin).is_ok_and(|status| status.split(' ').nth(1) == Some("200"))
+    status_of(admin, "/healthz").is_ok_and(|status| status == 200)
 }
 
 /// Whether somebody accepts connections here.
@@ -29,15 +29,17 @@ pub fn accepts(address: SocketAddr) -> bool {
     TcpStream::connect_timeout(&address, ATTEMPT_BOUND).is_ok()
 }
 
-fn ask(admin: SocketAddr) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect_timeout(&admin, ATTEMPT_BOUND)?;
+/// The status with which `GET path` is answered.
+pub fn status_of(address: SocketAddr, path: &str) -> std::io::Result<u16> {
+    let mut stream = TcpStream::connect_timeout(&address, ATTEMPT_BOUND)?;
     stream.set_read_timeout(Some(ATTEMPT_BOUND))?;
     stream.set_write_timeout(Some(ATTEMPT_BOUND))?;
-    let request = format!("GET /healthz HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;
     let mut status = String::new();
     std::io::Read::take(BufReader::new(stream), 256).read_line(&mut status)?;
-    Ok(status)
+    let code = status.split(' ').nth(1).and_then(|code| code.trim().parse().ok());
+    code.ok_or_else(|| std::io::Error::other("the answer is not HTTP"))
 }
 
 #[cfg(test)]

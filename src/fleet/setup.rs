@@ -1,10 +1,13 @@
 //! From a plan to what the keeper is told.
 
-use super::protocol::{NodeSpec, ServerSpec, Setup};
+use super::protocol::{LinkSpec, NodeSpec, ServerSpec, Setup};
+use super::readiness::Readiness;
+use super::service::Service;
 use super::{FleetError, Options};
 use crate::base::Nanos;
 use crate::host::Identity;
-use crate::plan::{LinkPlan, NodePlan, Plan};
+use crate::plan::{LinkPlan, NodePlan, Plan, StartPlan};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The process that carries all links with a distance, as node and as server of its own.
@@ -31,15 +34,17 @@ pub fn setup(
             cores: None,
             restart_after: Nanos::from_millis(200),
             nodes: vec![RELAY.into()],
+            is_attached: false,
         });
         nodes.push(relay);
     }
     for server in &plan.servers {
         servers.push(ServerSpec {
             name: server.name.clone(),
-            cores: Some(server.cores),
+            cores: (!plan.is_attached(server)).then_some(server.cores),
             restart_after: server.restart_after,
             nodes: server.nodes.clone(),
+            is_attached: plan.is_attached(server),
         });
     }
     for node in &plan.nodes {
@@ -54,12 +59,44 @@ pub fn setup(
         stack_cpus: plan.host.stack_cpus.clone(),
         period: plan.host.period,
         without_cgroups: options.without_cgroups,
+        owns_these: options.owns_these,
+        has_network: plan.needs.network,
+        bound: plan.needs.data_folder,
+        links: links(plan),
         servers,
         nodes,
     })
 }
 
 fn node_spec(
+    node: &NodePlan,
+    folders: &Folders<'_>,
+    options: &Options,
+) -> Result<NodeSpec, FleetError> {
+    match &node.start {
+        StartPlan::Bundled => bundled(node, folders, options),
+        StartPlan::Command(command) => Service::new(node, folders)?.command(command, folders),
+        StartPlan::Attach(attach) => Service::new(node, folders)?.attach(attach, folders),
+    }
+}
+
+/// How each node of the user's own is asked whether it is ready.
+pub fn readiness(
+    plan: &Plan,
+    run: &str,
+    folders: &Folders<'_>,
+) -> Result<BTreeMap<String, Readiness>, FleetError> {
+    let mut all = BTreeMap::new();
+    for node in &plan.nodes {
+        if let Some(ready) = node.start.ready() {
+            let readiness = Service::new(node, folders)?.readiness(ready, run)?;
+            all.insert(node.name.clone(), readiness);
+        }
+    }
+    Ok(all)
+}
+
+fn bundled(
     node: &NodePlan,
     folders: &Folders<'_>,
     options: &Options,
@@ -73,6 +110,17 @@ fn node_spec(
     }
     let stdin = serde_json::to_string(&told).expect("a plan is plain data");
     spec(&node.name, &node.server, node.role.name(), stdin, folders, options)
+}
+
+/// A link's service and its admin side are at one address.
+fn links(plan: &Plan) -> Vec<LinkSpec> {
+    let spec = |l: &LinkPlan| {
+        let (from, to) = (l.from.clone(), l.to.clone());
+        LinkSpec { from, to, address: l.dial.ip() }
+    };
+    let mut all: Vec<LinkSpec> = plan.links.iter().filter(|l| l.is_relayed()).map(spec).collect();
+    all.dedup();
+    all
 }
 
 fn relay(plan: &Plan, folders: &Folders<'_>, options: &Options) -> Option<NodeSpec> {
@@ -100,9 +148,17 @@ fn spec(
     };
     let log = absolute(&folders.logs.join(format!("{name}.log")))?;
     let server = server.to_string();
-    Ok(NodeSpec { name: name.into(), server, program, arguments, stdin, log })
+    Ok(NodeSpec {
+        name: name.into(),
+        server,
+        program,
+        arguments,
+        stdin,
+        log,
+        ..NodeSpec::default()
+    })
 }
 
-fn absolute(path: &Path) -> Result<PathBuf, FleetError> {
+pub(super) fn absolute(path: &Path) -> Result<PathBuf, FleetError> {
     std::path::absolute(path).map_err(|cause| FleetError::Folder { folder: path.into(), cause })
 }

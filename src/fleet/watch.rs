@@ -1,7 +1,9 @@
 //! Hears the keeper: keeps the state, asks nodes for their health, and tells what happened.
 
+use super::READY_BOUND;
 use super::client::{Client, lock};
 use super::protocol::{Setup, Tell};
+use super::readiness::Readiness;
 use super::ready;
 use super::rules::Rule;
 use super::setup::RELAY;
@@ -59,6 +61,8 @@ pub struct Shared {
     pub state: Mutex<State>,
     changed: Condvar,
     events: Mutex<Sender<FleetEvent>>,
+    /// How nodes of the user's own are asked whether they are ready.
+    readiness: BTreeMap<String, Readiness>,
     asks_health: bool,
     is_ending: AtomicBool,
     journal: PathBuf,
@@ -69,12 +73,13 @@ impl Shared {
         client: Client,
         plan: &Plan,
         setup: &Setup,
+        readiness: BTreeMap<String, Readiness>,
         events: Sender<FleetEvent>,
         asks_health: bool,
     ) -> Shared {
         let admin = |name: &str| match name {
             RELAY => Some(plan.host.relay_admin()),
-            name => plan.nodes.iter().find(|n| n.name == name).map(|n| n.admin),
+            name => plan.nodes.iter().find(|n| n.name == name)?.admin(),
         };
         let info = |name: &str, server: &str| NodeInfo {
             server: server.into(),
@@ -97,6 +102,7 @@ impl Shared {
             state: Mutex::new(state),
             changed: Condvar::new(),
             events: Mutex::new(events),
+            readiness,
             asks_health,
             is_ending: AtomicBool::new(false),
             journal: setup.state_folder.join(format!("{}.journal", setup.run)),
@@ -127,7 +133,9 @@ impl Shared {
     }
 
     /// Waits until every node is ready; the first that ends or is late is the error.
-    pub fn await_all_ready(&self, bound: Duration) -> Result<(), (String, String)> {
+    pub fn await_all_ready(&self) -> Result<(), (String, String)> {
+        let slowest = self.readiness.values().map(|r| r.within).max().unwrap_or_default();
+        let bound = READY_BOUND.max(slowest);
         let settled = self.await_state(bound, |state| {
             let mut nodes = state.nodes.iter().filter(|(name, _)| *name != RELAY);
             let ended = nodes.clone().find_map(|(name, n)| Some((name, n.ended.as_ref()?)));
@@ -143,19 +151,28 @@ impl Shared {
             let state = lock(&self.state);
             let late = state.nodes.iter().find(|(name, n)| *name != RELAY && !n.is_ready);
             let name = late.map_or("?", |(name, _)| name).to_string();
-            Err((name, format!("no answer within {bound:?}")))
+            let why = self.no_answer(&name);
+            Err((name, why))
         })
     }
 
     /// Waits until this node is ready; why not, when it ends or is late.
-    pub fn await_ready(&self, node: &str, bound: Duration) -> Result<(), String> {
+    pub fn await_ready(&self, node: &str) -> Result<(), String> {
+        let bound = self.readiness.get(node).map_or(READY_BOUND, |r| r.within);
         let settled = self.await_state(bound, |state| match state.nodes.get(node) {
             None => Some(Err("there is no such node".into())),
             Some(n) if n.is_ready => Some(Ok(())),
             Some(NodeInfo { process: None, ended: Some(how), .. }) => Some(Err(how.clone())),
             Some(_) => None,
         });
-        settled.unwrap_or_else(|| Err(format!("no answer within {bound:?}")))
+        settled.unwrap_or_else(|| Err(self.no_answer(node)))
+    }
+
+    fn no_answer(&self, node: &str) -> String {
+        match self.readiness.get(node) {
+            Some(asked) => format!("{} failed for {:?}", asked.words(), asked.within),
+            None => format!("no answer within {READY_BOUND:?}"),
+        }
     }
 
     /// Tells a process that has just been started what faults hold of it.
@@ -216,6 +233,7 @@ fn take(shared: &Arc<Shared>, tell: Tell) {
     match tell {
         Tell::Started { node, at, process } => {
             lock(&shared.state).started(&node, process);
+            ask_service(shared, &node);
             shared.tell(FleetEvent::Started { node, at });
         }
         Tell::Exited { node, at, how, is_expected } => {
@@ -254,8 +272,7 @@ fn ask_health(shared: &Arc<Shared>, node: &str) {
     let (own, name) = (shared.clone(), node.to_string());
     let asking = std::thread::Builder::new().name("ready".into()).spawn(move || {
         let is_gone = || !own.runs_since(&name, starts);
-        let is_settled =
-            ready::within(super::READY_BOUND, || is_gone() || ready::is_healthy(admin));
+        let is_settled = ready::within(READY_BOUND, || is_gone() || ready::is_healthy(admin));
         if is_settled {
             own.put_rules(&name);
             is_ready(&own, &name, starts);
@@ -266,6 +283,27 @@ fn ask_health(shared: &Arc<Shared>, node: &str) {
     });
     if let Err(e) = asking {
         shared.tell(FleetEvent::Note { text: format!("cannot ask {node} for its health: {e}") });
+    }
+}
+
+/// A program of the user's own is asked from its start on.
+fn ask_service(shared: &Arc<Shared>, node: &str) {
+    let Some(readiness) = shared.readiness.get(node).cloned() else { return };
+    let starts = lock(&shared.state).nodes.get(node).map_or(0, |n| n.starts);
+    let (own, name) = (shared.clone(), node.to_string());
+    let asking = std::thread::Builder::new().name("ready".into()).spawn(move || {
+        let is_gone = || !own.runs_since(&name, starts);
+        let is_settled = ready::within(readiness.within, || is_gone() || readiness.holds());
+        match is_settled {
+            true => is_ready(&own, &name, starts),
+            false => {
+                let text = format!("node {name} is not ready: {}", own.no_answer(&name));
+                own.tell(FleetEvent::Note { text });
+            }
+        }
+    });
+    if let Err(e) = asking {
+        shared.tell(FleetEvent::Note { text: format!("cannot ask whether {node} is ready: {e}") });
     }
 }
 

@@ -1,8 +1,10 @@
 //! Floor 7: judges what analysis found. Measures nothing, and never turns missing data into a pass.
 
+mod drill;
 mod threshold;
 
 pub use crate::objective::Verdict;
+pub use drill::{drill_exit_code, judge_drills};
 pub use threshold::evaluate;
 
 use crate::analysis::{About, Comparison, Level, Recovery, Summary};

@@ -47,6 +47,9 @@ impl Worker {
         if self.load.templates[drawn.kind].check.is_some() {
             self.record_cut(due, place, now);
         }
+        if due.repetition > 0 {
+            self.tally.cell(place).repeated += 1;
+        }
         let lag = now - due.intended;
         match &mut runs[drawn.kind] {
             Some(run) if run.place == place && (run.lag_min..=run.lag).contains(&lag) => run.n += 1,
@@ -93,6 +96,7 @@ impl Worker {
             sent: None,
             connection: NONE,
             was_retried: false,
+            repetition: due.repetition,
         };
         self.record_operation(&request, Outcome::NeverSent, None, now);
     }

@@ -6,7 +6,7 @@ use super::routes::Routes;
 use super::template::Template;
 use super::transport::Transport;
 use crate::base::Nanos;
-use crate::plan::{Arrivals, FeederOrder, FeederPlan, LoadPlan, ValueKind};
+use crate::plan::{Arrivals, FeederOrder, FeederPlan, LoadPlan, RetryPlan, ValueKind};
 use crate::workload::{
     Agenda, Curve, Draws, Feeder, Mix, RowOrder, Segment, ShardStarts, Spacing, Value, Values,
     Zipf, quotas,
@@ -33,6 +33,7 @@ pub(super) struct Load {
     pub is_closed_loop: bool,
     /// Ends after a number of requests, possibly before the last phase does.
     pub is_limited: bool,
+    pub retry: Option<RetryPlan>,
 }
 
 /// What a request's chance decides.
@@ -77,6 +78,7 @@ impl Load {
             in_time: plan.in_time,
             is_closed_loop: matches!(plan.arrivals, Arrivals::Closed { .. }),
             is_limited: plan.requests_max.is_some(),
+            retry: plan.retry,
         })
     }
 

@@ -4,9 +4,10 @@
 use super::requests::{Key, Request};
 use super::worker::Worker;
 use crate::base::Nanos;
-use crate::plan::Check;
+use crate::plan::{Check, RetryPlan};
 use crate::record::{Cause, Operation, OperationKind, Outcome, Tag};
 use crate::wire::http1::Head;
+use crate::workload::Due;
 
 /// A virtual user who finds the door closed does not knock again at once: without this, a closed
 /// loop against a dead server would count nothing but its own speed.
@@ -53,6 +54,20 @@ impl Worker {
         let is_error = outcome == Outcome::TransportError || cause == Some(Cause::QueueFull);
         let pause = if is_error { PAUSE_AFTER_ERROR } else { Nanos::ZERO };
         self.agenda.ended(request.slot, request.index, now, pause);
+        if let Some(retry) = self.load.retry {
+            self.ask_again(&request, outcome, now, retry);
+        }
+    }
+
+    /// A visitor who got an error or no answer asks again, while there is load at all.
+    fn ask_again(&mut self, request: &Request, outcome: Outcome, now: Nanos, retry: RetryPlan) {
+        let has_failed =
+            matches!(outcome, Outcome::HttpError | Outcome::TransportError | Outcome::Timeout);
+        let Request { slot, index, repetition, .. } = *request;
+        let due = Due { slot, index, intended: now + retry.after, repetition: repetition + 1 };
+        if has_failed && due.repetition < retry.attempts && due.intended < self.load.end {
+            self.agenda.ask_again(due);
+        }
     }
 
     /// What counts as a response time (invariant 4): answers, and lower bounds where there was

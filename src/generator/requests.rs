@@ -22,6 +22,8 @@ pub(super) struct Request {
     /// The connection it is on, or [`NONE`] while it waits for one.
     pub connection: u32,
     pub was_retried: bool,
+    /// How often its visitor has asked before.
+    pub repetition: u8,
 }
 
 #[derive(Debug)]
@@ -138,6 +140,7 @@ mod tests {
             sent: None,
             connection: NONE,
             was_retried: false,
+            repetition: 0,
         }
     }
 

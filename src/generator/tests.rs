@@ -5,7 +5,9 @@ mod transport;
 
 use super::*;
 use crate::base::{Histogram, clock};
-use crate::plan::{Arrivals, Check, PhasePlan, RequestPlan, RoutePlan, ValueKind, ValuePlan};
+use crate::plan::{
+    Arrivals, Check, PhasePlan, RequestPlan, RetryPlan, RoutePlan, ValueKind, ValuePlan,
+};
 use crate::record::{Cause, Ledger, OperationKind, Outcome, Tag};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -74,6 +76,7 @@ struct Seen {
     sent: u64,
     in_time: u64,
     retried: u64,
+    repeated: u64,
     response: Histogram,
     service: Histogram,
     start_lag: Histogram,
@@ -94,6 +97,7 @@ impl Seen {
             self.sent += cell.sent;
             self.in_time += cell.in_time;
             self.retried += cell.retried;
+            self.repeated += cell.repeated;
             *self.phases.entry(cell.phase).or_default() += cell.ledger.planned;
         }
         for (tag, histogram) in &snapshot.histograms {
@@ -569,11 +573,34 @@ fn the_ledger_closes_whatever_the_server_does() {
                 let mut write = load.requests[0].clone();
                 write.method = "POST".into();
                 load.requests.push(write);
+                // Of every other seed the visitors are stubborn.
+                let after = Nanos::from_millis(seed);
+                load.retry = (seed % 2 == 1).then_some(RetryPlan { attempts: 3, after });
                 let seen = run_until(load, 2, stop);
                 assert!(seen.ledger.planned > 5 && seen.ledger.ok > 0, "{:?}", seen.ledger);
             }
         }
     }
+}
+
+#[test]
+fn visitors_who_ask_again_add_to_the_load_and_do_not_move_it() {
+    let busy = serve(|stream, _, _| {
+        stream.write_all(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n").is_ok()
+    });
+    let mut load = plan(busy, Arrivals::Constant, 500.0, 400);
+    load.retry = Some(RetryPlan { attempts: 3, after: Nanos::from_millis(20) });
+    let seen = run(load.clone());
+    let first = seen.ledger.planned - seen.repeated;
+    assert_eq!(first, 200, "the schedule is what it was");
+    // Those of the last 40 ms have no time left for it.
+    assert!((300..=400).contains(&seen.repeated), "{}", seen.repeated);
+    assert_eq!(seen.ledger.http_error, seen.ledger.planned);
+    load.phases[0] = PhasePlan::level("main", Nanos::ZERO, Nanos::from_millis(100), 0.0);
+    assert_eq!(run(load).ledger.planned, 0);
+    let mut calm = plan(always_ok(), Arrivals::Constant, 500.0, 200);
+    calm.retry = Some(RetryPlan { attempts: 3, after: Nanos::ZERO });
+    assert_eq!(run(calm).repeated, 0);
 }
 
 #[test]

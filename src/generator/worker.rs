@@ -213,7 +213,9 @@ impl Worker {
             phase: self.phase as u16,
             request: drawn.kind as u16,
         };
-        self.tally.cell(place).ledger.planned += 1;
+        let cell = self.tally.cell(place);
+        cell.ledger.planned += 1;
+        cell.repeated += u64::from(due.repetition > 0);
         self.tally.record(Tag::StartLag, now - due.intended);
         if !self.load.is_closed_loop {
             self.note_gaps(due.intended, now);
@@ -229,6 +231,7 @@ impl Worker {
             sent: None,
             connection: NONE,
             was_retried: false,
+            repetition: due.repetition,
         })
     }
 

@@ -49,6 +49,26 @@ pub fn pin_self(cores: &[u32]) -> io::Result<()> {
     Ok(sched_setaffinity(None, &mask(cores))?)
 }
 
+/// The cores that a thread may run on.
+///
+/// # Errors
+/// When it is gone.
+pub fn of(thread: i32) -> io::Result<Vec<u32>> {
+    let set = sched_getaffinity(Pid::from_raw(thread))?;
+    Ok((0..CpuSet::MAX_CPU).filter(|cpu| set.is_set(*cpu)).map(|cpu| cpu as u32).collect())
+}
+
+/// Pins one thread.
+///
+/// # Errors
+/// When it is not ours, or none of these cores is allowed; one that is gone needs no mask.
+pub fn pin_thread(thread: i32, cores: &[u32]) -> io::Result<()> {
+    match sched_setaffinity(Pid::from_raw(thread), &mask(cores)) {
+        Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+        Err(e) => Err(e.into()),
+    }
+}
+
 /// Pins every thread of a process; looks again until no thread was missed (bounded).
 /// Returns how many threads have the new mask.
 ///
@@ -73,7 +93,9 @@ pub fn pin_process(pid: i32, cores: &[u32]) -> io::Result<usize> {
     Ok(done.len())
 }
 
-fn threads(pid: i32) -> io::Result<Vec<i32>> {
+/// # Errors
+/// When the process is gone.
+pub fn threads(pid: i32) -> io::Result<Vec<i32>> {
     let folder = std::fs::read_dir(format!("/proc/{pid}/task"))?;
     Ok(folder.flatten().filter_map(|e| e.file_name().to_str()?.parse().ok()).collect())
 }

@@ -1,5 +1,7 @@
 //! Undoes what a journal says, and only that; then looks whether it is so.
 
+use super::attach;
+use super::bounded;
 use super::cgroup::clear;
 use super::journal::Story;
 use super::process::{Identity, Process, Stat};
@@ -68,6 +70,7 @@ pub fn undo(story: &Story) -> Healed {
     let run = story.header.run.clone();
     let mut healed = Healed { run, ..Healed::default() };
     if story.is_this_boot() {
+        give_back_attached(story, &mut healed);
         undo_groups(story, &mut healed);
         undo_processes(story, &mut healed);
     } else {
@@ -81,6 +84,25 @@ pub fn undo(story: &Story) -> Healed {
         healed.left.push(format!("{}: {e}", story.path.display()));
     }
     healed
+}
+
+/// What was done to processes that brunt did not start.
+fn give_back_attached(story: &Story, healed: &mut Healed) {
+    for (server, lent) in story.lent().filter(|(_, lent)| lent.folder.exists()) {
+        match lent.give_back(&story.was(server)) {
+            Ok(()) => healed.done.push(format!("moved {server} back to {}", lent.home.display())),
+            Err(e) => healed.left.push(format!("{server} is not where it was: {e}")),
+        }
+    }
+    for (hold, lever) in story.held() {
+        let (object, was) = (lever.object(), story.was(&lever.object()));
+        if was.iter().any(|w| w.process.is_alive()) {
+            match attach::give_back(lever, &was) {
+                Ok(()) => healed.done.push(format!("ended what `{hold}` did to {object}")),
+                Err(e) => healed.left.push(format!("what `{hold}` did to {object}: {e}")),
+            }
+        }
+    }
 }
 
 fn undo_groups(story: &Story, healed: &mut Healed) {
@@ -130,6 +152,8 @@ pub fn remove_work_folder(folder: &Path, run: &str) -> std::io::Result<bool> {
     if !is_work_folder(folder, run) || !folder.exists() {
         return Ok(false);
     }
+    // Where it is a file system of its own, the keeper is inside with it and can take it off.
+    bounded::detach(folder)?;
     std::fs::remove_dir_all(folder).map(|()| true)
 }
 

@@ -4,6 +4,7 @@
 //! One file a run, JSON lines, appended and synced ahead of each change. Processes are added as soon
 //! as they exist; the moment before is covered by their parent-death signal and their cgroup.
 
+use super::attach::{Lent, Was};
 use super::process::Identity;
 use crate::fault::Lever;
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,10 @@ pub enum Entry {
     Holding { hold: String, lever: Lever },
     /// And does not any more.
     Released { hold: String },
+    /// These processes of a user's are about to be changed by a fault; so they were.
+    Attached { server: String, node: String, was: Vec<Was> },
+    /// They are about to be moved to this group for a while.
+    Lent { server: String, lent: Lent },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -152,6 +157,25 @@ impl Story {
             }
         }
         held
+    }
+
+    /// How processes that brunt did not start were, of the server or node of this name.
+    pub fn was(&self, object: &str) -> Vec<Was> {
+        let of = |e: &Entry| match e {
+            Entry::Attached { server, node, was } if server == object || node == object => {
+                Some(was.clone())
+            }
+            _ => None,
+        };
+        self.entries.iter().filter_map(of).flatten().collect()
+    }
+
+    /// Groups into which they may have been moved, with their server.
+    pub fn lent(&self) -> impl Iterator<Item = (&str, &Lent)> {
+        self.entries.iter().filter_map(|e| match e {
+            Entry::Lent { server, lent } => Some((server.as_str(), lent)),
+            _ => None,
+        })
     }
 
     /// The run's folder for what nodes keep on disk.

@@ -2,9 +2,11 @@
 //! here.
 
 mod budget;
+mod guard;
 mod threshold;
 
 pub use budget::Budget;
+pub use guard::{Guard, GuardError, Guards, Reading, Tripped};
 pub use threshold::{Aggregation, Comparator, Metric, Threshold, ThresholdError};
 
 use serde::{Deserialize, Serialize};

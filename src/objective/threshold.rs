@@ -171,7 +171,7 @@ fn parse_subject(text: &str) -> Result<(Metric, Option<(String, String)>), Strin
     }
 }
 
-fn split_condition(text: &str) -> Result<(&str, Comparator, &str), String> {
+pub(super) fn split_condition(text: &str) -> Result<(&str, Comparator, &str), String> {
     let comparators = [
         ("<=", Comparator::LessOrEqual),
         (">=", Comparator::GreaterOrEqual),

@@ -3,7 +3,7 @@
 use super::demand;
 use super::faults;
 use super::topology::{self, Topology};
-use super::{HostFacts, Plan};
+use super::{HostFacts, Needs, Plan};
 use crate::base::Nanos;
 use crate::profile::{Profile, Request};
 use crate::target::{Role, Target};
@@ -45,7 +45,7 @@ pub enum PlanError {
 /// # Errors
 /// When a request names a cost that does not exist.
 pub fn cost_per_request(target: &Target, profile: &Profile) -> Result<f64, PlanError> {
-    if target.url.is_some() {
+    if !target.has_bundled() {
         return Ok(0.0);
     }
     let mut cost = 0.0;
@@ -84,12 +84,14 @@ pub fn compile(
     let topology = topology::lay_out(target, profile, &regions, seed, host)?;
     let situation = demand::Situation { target, profile, host, cost_s };
     let load = situation.load(seed, &regions, &topology)?;
+    let faults = faults::faults(target, profile, seed, &topology)?;
     Ok(Plan {
         target: target.name.clone(),
         profile: profile.name.clone(),
         seed,
         host: host.clone(),
-        faults: faults::faults(target, profile, seed, &topology)?,
+        needs: Needs::of(faults.iter().map(|f| &f.kind)),
+        faults,
         fault_limits: profile.faults.clone(),
         expected_capacity_per_s: expected_capacity(target, profile, &topology)?,
         servers: topology.servers,
@@ -101,6 +103,7 @@ pub fn compile(
         is_bundled: target.url.is_none(),
         cost_per_request: Nanos::from_secs_f64(cost_s),
         thresholds: Vec::new(),
+        guards: profile.guard.clone(),
     })
 }
 
@@ -121,7 +124,7 @@ fn expected_capacity(
 ) -> Result<f64, PlanError> {
     let weights: f64 = profile.request.iter().map(|r| r.weight).sum();
     let (mut app_s, mut database_s) = (0.0, 0.0);
-    if target.url.is_none() {
+    if target.has_bundled() {
         for request in &profile.request {
             let (app, database) = costs(target, profile, request)?;
             app_s += app * request.weight / weights;

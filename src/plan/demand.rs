@@ -4,7 +4,7 @@ use super::HostFacts;
 use super::compile::PlanError;
 use super::load::{
     Arrivals, Check, Expect, FeederOrder, FeederPlan, LoadPlan, PhasePlan, RegionPlan, RequestPlan,
-    RoutePlan, ValueKind, ValuePlan,
+    RetryPlan, RoutePlan, ValueKind, ValuePlan,
 };
 use super::topology::Topology;
 use super::transport::{Http2Plan, Protocol, TlsPlan, TransportPlan};
@@ -13,7 +13,7 @@ use crate::profile::{
     ArrivalKind, CheckSpec, ExpectSpec, Order, Profile, ProtocolName, RelativeRate, Request,
     ValueSpec,
 };
-use crate::target::{LoadUrl, Role, Target};
+use crate::target::{LoadUrl, Target};
 use std::net::SocketAddr;
 
 /// The schedule is always cut into so many shards.
@@ -40,7 +40,7 @@ impl Situation<'_> {
         let (target, profile) = (self.target, self.profile);
         let fixed = target.url.as_deref().map(resolve_url).transpose()?;
         let host = fixed.as_ref().map_or("brunt.test", |(url, _)| &url.authority);
-        let has_edges = target.public.entry.contains(&Role::Cdn);
+        let has_edges = target.has_edges();
         let arrivals = arrivals(profile);
         let regions = regions.iter().map(|(name, weight)| RegionPlan {
             name: name.clone(),
@@ -71,6 +71,7 @@ impl Situation<'_> {
             keep_alive: profile.transport.keep_alive,
             requests_max: None,
             transport: self.transport(fixed.as_ref().map(|(url, _)| url))?,
+            retry: profile.retry.map(|r| RetryPlan { attempts: r.attempts, after: r.after }),
         })
     }
 
@@ -105,9 +106,10 @@ impl Situation<'_> {
         rate.resolve(self.host.unit_cores, self.cost_s).ok_or_else(|| PlanError::RelativeRate {
             profile: self.profile.name.clone(),
             phase: phase.to_string(),
-            why: match self.target.url.is_some() {
-                true => "the target is only a URL, whose cost per request is not known",
-                false => "no request of the mix names what it `costs`",
+            why: match (&self.target.url, self.target.has_bundled()) {
+                (Some(_), _) => "the target is only a URL, whose cost per request is not known",
+                (None, false) => "the target runs programs whose cost per request is not known",
+                (None, true) => "no request of the mix names what it `costs`",
             },
         })
     }
@@ -124,10 +126,13 @@ impl Situation<'_> {
         };
         if url.is_none() {
             if let Some(key) = spec.tls_key() {
-                return refuse(key, "the bundled stack speaks plain HTTP/1.1, without TLS");
+                return refuse(key, "what brunt starts is loaded over plain HTTP/1.1, without TLS");
             }
             if protocol == Protocol::Http2 {
-                return refuse("protocol", "the bundled stack speaks plain HTTP/1.1, not HTTP/2");
+                return refuse(
+                    "protocol",
+                    "what brunt starts is loaded over plain HTTP/1.1, not HTTP/2",
+                );
             }
         }
         let usual = Http2Plan::default();

@@ -4,6 +4,7 @@ mod means;
 
 use super::{Arrivals, LoadPlan, PhasePlan, Plan, RoutePlan};
 use crate::base::Nanos;
+use crate::base::units::size_text;
 use crate::fault::When;
 use crate::workload::Shape;
 use std::fmt::Write;
@@ -35,7 +36,11 @@ fn target(w: &mut String, plan: &Plan) {
     );
     for server in &plan.servers {
         let nodes = server.nodes.join(", ");
-        let _ = writeln!(w, "  {:<12} {:>5} units  {nodes}", server.name, server.units);
+        let units = (server.units * 1000.0).round() / 1000.0;
+        let _ = writeln!(w, "  {:<12} {units:>5} units  {nodes}", server.name);
+    }
+    if plan.cost_per_request == Nanos::ZERO {
+        return;
     }
     let _ = writeln!(
         w,
@@ -134,6 +139,7 @@ fn faults(w: &mut String, plan: &Plan) {
         return;
     }
     let _ = writeln!(w, "\nfaults");
+    needs(w, plan);
     for fault in &plan.faults {
         let when = match &fault.when {
             When::At { at } => format!("{} s", seconds(*at)),
@@ -150,6 +156,23 @@ fn faults(w: &mut String, plan: &Plan) {
             fault.kind.name(),
             fault.on,
             fault.kind.words()
+        );
+    }
+}
+
+/// What faults make different from the start on.
+fn needs(w: &mut String, plan: &Plan) {
+    if plan.needs.network {
+        let _ = writeln!(
+            w,
+            "  the run has a network of its own (packets of 1,500 bytes); only root can make one"
+        );
+    }
+    if let Some(size) = plan.needs.data_folder {
+        let _ = writeln!(
+            w,
+            "  the nodes' data is in a folder of {} in memory; only root can make one",
+            size_text(size)
         );
     }
 }

@@ -1,11 +1,13 @@
 //! The profile's faults, checked against the target, with every instant that can be known drawn.
 
 use super::compile::PlanError;
+use super::fitness;
+use super::node::NodePlan;
 use super::topology::Topology;
 use crate::base::{Nanos, random};
-use crate::fault::{Fault, FaultKind, Selector, Trigger, When};
+use crate::fault::{Fault, FaultKind, Need, Selector, Trigger, When};
 use crate::profile::{Profile, ProfileFault};
-use crate::target::Target;
+use crate::target::{Role, Target};
 use rand_xoshiro::rand_core::Rng;
 
 /// Faults are moved by up to one heartbeat, drawn from the seed, so that they do not always hit
@@ -29,6 +31,15 @@ pub(super) fn faults(
             problem,
         };
         let kind = fault.fault_kind().map_err(|(key, problem)| refuse(&key, problem))?;
+        if let Some(url) = &target.url
+            && kind.need() == Need::Namespace
+        {
+            let problem = format!(
+                "packets are lost in a network of the run's own, from where {url} cannot be \
+                 reached; only a target that brunt starts can have this fault"
+            );
+            return Err(refuse("kind", problem));
+        }
         if let Some(missing) = missing(&fault.on, topology) {
             return Err(PlanError::FaultTarget {
                 profile: profile.name.clone(),
@@ -38,6 +49,8 @@ pub(super) fn faults(
                 known: known(topology),
             });
         }
+        fitness::check(&kind, &fault.on, fault.lasts, topology)
+            .map_err(|(key, problem)| refuse(key, problem))?;
         check_trigger(profile, fault, topology).map_err(|problem| refuse("after", problem))?;
         let lasts = if matches!(kind, FaultKind::Restart) { Nanos::ZERO } else { fault.lasts };
         let whens = whens(fault, profile.lasts(), seed, index as u64);
@@ -121,7 +134,7 @@ fn check_trigger(
             }
         }
         Some(Trigger::MemberDown(name)) => {
-            let is_it = |n: &&crate::plan::NodePlan| n.name == *name || n.role.name() == name;
+            let is_it = |n: &&NodePlan| n.name == *name || n.role.name() == name;
             match topology.nodes.iter().find(is_it) {
                 Some(_) => Ok(()),
                 None => Err(format!("the target has no node or role `{name}`")),
@@ -133,6 +146,13 @@ fn check_trigger(
 /// What a selector names that the target does not have.
 fn missing(selector: &Selector, topology: &Topology) -> Option<String> {
     let has_role = |role: &str| topology.nodes.iter().any(|n| n.role.name() == role);
+    // Only the bundled database says who leads it.
+    let has_leader = |role: &str| {
+        let is_it = |n: &NodePlan| n.role == Role::Database && n.role.name() == role;
+        topology.nodes.iter().any(is_it)
+    };
+    let has_several =
+        |role: &str| topology.nodes.iter().filter(|n| n.role.name() == role).count() > 1;
     let has_node = |name: &str| topology.nodes.iter().any(|n| n.name == name);
     match selector {
         Selector::Node(name) | Selector::ServerOf(name) if !has_node(name) => {
@@ -141,8 +161,9 @@ fn missing(selector: &Selector, topology: &Topology) -> Option<String> {
         Selector::Role(role) | Selector::Share(role, _) if !has_role(role) => {
             Some(format!("role `{role}`"))
         }
-        Selector::Leader(role) if role != "database" || !has_role(role) => {
-            Some(format!("leader of `{role}`"))
+        Selector::Leader(role) if !has_leader(role) => Some(format!("leader of `{role}`")),
+        Selector::Replica(role) if role != "database" || !has_several(role) => {
+            Some(format!("replica of `{role}`"))
         }
         Selector::Link(from, to) => missing(from, topology)
             .or_else(|| missing(to, topology))

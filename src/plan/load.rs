@@ -39,6 +39,18 @@ pub struct LoadPlan {
     /// How connections are made and what is spoken on them.
     #[serde(default)]
     pub transport: TransportPlan,
+    /// What visitors do who got an error or no answer; without it they go away.
+    #[serde(default)]
+    pub retry: Option<RetryPlan>,
+}
+
+/// Visitors who ask again: the same request, so long after it failed. Each time is a planned request
+/// of its own; the schedule of the first ones does not change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetryPlan {
+    /// Times in all that a visitor asks, the first included.
+    pub attempts: u8,
+    pub after: Nanos,
 }
 
 impl LoadPlan {
@@ -85,6 +97,7 @@ impl LoadPlan {
             keep_alive: true,
             requests_max: None,
             transport: TransportPlan::default(),
+            retry: None,
         }
     }
 

@@ -5,8 +5,11 @@ mod compile;
 mod demand;
 mod explain;
 mod faults;
+mod fitness;
 mod load;
+mod needs;
 mod node;
+mod start;
 mod topology;
 mod transport;
 
@@ -14,9 +17,11 @@ pub use compile::{PlanError, compile, cost_per_request};
 pub use explain::explain;
 pub use load::{
     Arrivals, Check, Expect, FeederOrder, FeederPlan, LoadPlan, PhasePlan, RegionPlan, RequestPlan,
-    RoutePlan, ValueKind, ValuePlan,
+    RetryPlan, RoutePlan, ValueKind, ValuePlan,
 };
+pub use needs::Needs;
 pub use node::{LinkPlan, NodePlan, Peer};
+pub use start::{AttachPlan, CommandPlan, ReadyPlan, StartPlan};
 pub use transport::{Http2Plan, Protocol, TlsPlan, TransportPlan};
 
 use crate::base::Nanos;
@@ -38,6 +43,9 @@ pub struct Plan {
     pub faults: Vec<Fault>,
     #[serde(default)]
     pub fault_limits: FaultLimits,
+    /// What must be there from the start because of the faults, and is there without them too.
+    #[serde(default)]
+    pub needs: Needs,
     /// The share of a phase's requests in time below which the steady state does not hold.
     pub hypothesis_in_time: f64,
     /// Whether the steady state must hold again after the last heal.
@@ -52,9 +60,18 @@ pub struct Plan {
     /// What must hold, as it was typed; each can be parsed.
     #[serde(default)]
     pub thresholds: Vec<String>,
+    /// What ends the run before it does harm, as it was written; each can be parsed.
+    #[serde(default)]
+    pub guards: Vec<String>,
 }
 
 impl Plan {
+    /// The control run: the same in everything, what the faults need to be there included, but no
+    /// fault is injected.
+    pub fn without_faults(self) -> Plan {
+        Plan { faults: Vec::new(), ..self }
+    }
+
     /// A load of something that brunt does not start, without faults.
     pub fn of_load(target: String, profile: String, host: HostFacts, load: LoadPlan) -> Plan {
         Plan {
@@ -68,13 +85,30 @@ impl Plan {
             load,
             faults: Vec::new(),
             fault_limits: FaultLimits::default(),
+            needs: Needs::default(),
             hypothesis_in_time: 0.0,
             must_recover: false,
             is_bundled: false,
             cost_per_request: Nanos::ZERO,
             expected_capacity_per_s: 0.0,
             thresholds: Vec::new(),
+            guards: Vec::new(),
         }
+    }
+}
+
+impl Plan {
+    /// Whether a server is a process that ran before.
+    pub fn is_attached(&self, server: &ServerPlan) -> bool {
+        let is_it = |n: &&NodePlan| n.server == server.name;
+        let mut nodes = self.nodes.iter().filter(is_it);
+        nodes.any(|n| matches!(n.start, StartPlan::Attach(_)))
+    }
+
+    /// Without credentials: what may be written down.
+    pub fn redacted(&self) -> Plan {
+        let nodes = self.nodes.iter().map(NodePlan::redacted).collect();
+        Plan { load: self.load.redacted(), nodes, ..self.clone() }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What one node is told on its standard input, and the links between nodes.
 
+use super::start::StartPlan;
 use crate::base::Nanos;
 use crate::target::{Role, Settings};
 use serde::{Deserialize, Serialize};
@@ -12,13 +13,16 @@ pub struct NodePlan {
     /// Unique in the target: `app-1`.
     pub name: String,
     pub role: Role,
+    #[serde(default, skip_serializing_if = "StartPlan::is_bundled")]
+    pub start: StartPlan,
     /// The server that holds it.
     pub server: String,
     /// Where it stands; only the CDN and the visitors' distance look at it.
     pub region: String,
     /// Where its service listens.
     pub listen: SocketAddr,
-    /// Where `/healthz`, `/counters`, `/faults` and the role's own admin view are.
+    /// Where `/healthz`, `/counters`, `/faults` and the role's own admin view of a bundled node are;
+    /// of others nothing is there.
     pub admin: SocketAddr,
     /// Every node this one may talk to, by name.
     pub peers: Vec<Peer>,
@@ -38,6 +42,16 @@ impl NodePlan {
     /// Peers of one role, in the order of their names.
     pub fn peers_of(&self, role: Role) -> impl Iterator<Item = &Peer> {
         self.peers.iter().filter(move |p| p.role == role)
+    }
+
+    /// Where it is asked for its health, counters and rules, if it can be.
+    pub fn admin(&self) -> Option<SocketAddr> {
+        self.start.is_bundled().then_some(self.admin)
+    }
+
+    /// Without credentials: what may be written down.
+    pub fn redacted(&self) -> NodePlan {
+        NodePlan { start: self.start.redacted(), ..self.clone() }
     }
 
     pub fn peer(&self, name: &str) -> Option<&Peer> {

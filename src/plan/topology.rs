@@ -3,11 +3,12 @@
 use super::compile::PlanError;
 use super::load::RoutePlan;
 use super::node::{LinkPlan, NodePlan, Peer};
+use super::start::StartPlan;
 use super::{HostFacts, ServerPlan};
 use crate::base::Nanos;
 use crate::fault::Selector;
 use crate::profile::Profile;
-use crate::target::{Role, ServerGroup, Target};
+use crate::target::{Attach, Role, ServerGroup, Start, Target, TargetNode};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -84,9 +85,10 @@ pub(super) fn lay_out(
 fn selects(end: &Selector, name: &str, role: Role) -> bool {
     match end {
         Selector::Node(node) => node == name,
-        Selector::Role(named) | Selector::Share(named, _) | Selector::Leader(named) => {
-            named == role.name()
-        }
+        Selector::Role(named)
+        | Selector::Share(named, _)
+        | Selector::Leader(named)
+        | Selector::Replica(named) => named == role.name(),
         Selector::ServerOf(_) | Selector::Link(..) | Selector::Visitors(_) => false,
     }
 }
@@ -176,22 +178,28 @@ fn place(
     let mut numbers: BTreeMap<Role, u32> = BTreeMap::new();
     let mut servers = Vec::new();
     let mut nodes = Vec::new();
-    for (name, group) in in_start_order(target) {
+    let ranks = Ranks::of(target);
+    for (name, group) in ranks.groups(target) {
         for index in 0..group.count {
             let server = format!("{name}-{}", index + 1);
             let region = group.regions.get(index as usize).unwrap_or(&target.home);
-            let cores = group.units * layout.host.unit_cores;
+            let (units, cores) = share(group, layout.host);
             let mut own = Vec::new();
-            for node in sorted_nodes(group) {
-                let number = numbers.entry(node).or_default();
+            for node in ranks.nodes(group) {
+                let role = node.role();
+                let number = numbers.entry(role).or_default();
                 *number += 1;
-                let (listen, admin) = layout.node(target)?;
-                let name = format!("{}-{number}", node.name());
+                let (listen, admin) = match given_address(node) {
+                    Some(listen) => (listen, listen),
+                    None => layout.node(target)?,
+                };
+                let name = format!("{}-{number}", role.name());
                 own.push(name.clone());
                 nodes.push(NodePlan {
-                    data_folder: (node == Role::Database).then(|| PathBuf::from(&name)),
+                    data_folder: data_folder(node, &name),
                     name,
-                    role: node,
+                    role,
+                    start: StartPlan::of(target, node),
                     server: server.clone(),
                     region: region.clone(),
                     listen,
@@ -207,31 +215,83 @@ fn place(
             servers.push(ServerPlan {
                 name: server,
                 group: name.clone(),
-                units: group.units,
+                units,
                 cores,
                 restart_after: group.restart_after,
                 nodes: own,
             });
         }
     }
-    nodes.sort_by_key(|n| start_rank(n.role));
+    nodes.sort_by_key(|n| ranks.rank(n.role));
     Ok((servers, nodes))
 }
 
-fn start_rank(role: Role) -> usize {
-    START_ORDER.iter().position(|r| *r == role).unwrap_or(START_ORDER.len())
+/// Units and cores of each server of a group.
+fn share(group: &ServerGroup, host: &HostFacts) -> (f64, f64) {
+    let is_attached = group.node.iter().any(|n| matches!(n.start, Start::Attach(_)));
+    let all = host.stack_cpus.len() as f64;
+    let in_units = |cores: f64| if host.unit_cores > 0.0 { cores / host.unit_cores } else { 0.0 };
+    match (group.units, group.cores) {
+        (Some(units), _) => (units, units * host.unit_cores),
+        (None, Some(cores)) => (in_units(cores), cores),
+        (None, None) if is_attached => (0.0, 0.0),
+        (None, None) => (in_units(all), all),
+    }
 }
 
-fn in_start_order(target: &Target) -> Vec<(&String, &ServerGroup)> {
-    let mut groups: Vec<_> = target.server.iter().collect();
-    groups.sort_by_key(|(_, g)| g.node.iter().map(|n| start_rank(n.role)).min());
-    groups
+/// An address that is not brunt's to give.
+fn given_address(node: &TargetNode) -> Option<SocketAddr> {
+    let by_port = match node.start {
+        Start::Attach(Attach::Port(port)) => Some(([127, 0, 0, 1], port).into()),
+        _ => None,
+    };
+    node.listen.or(by_port)
 }
 
-fn sorted_nodes(group: &ServerGroup) -> Vec<Role> {
-    let mut roles: Vec<Role> = group.node.iter().map(|n| n.role).collect();
-    roles.sort_by_key(|r| start_rank(*r));
-    roles
+/// Where it keeps what must be on disk.
+fn data_folder(node: &TargetNode, name: &str) -> Option<PathBuf> {
+    match node.start {
+        Start::Bundled => (node.role() == Role::Database).then(|| name.into()),
+        Start::Command(_) => Some(PathBuf::from(name).join("data")),
+        Start::Attach(_) => None,
+    }
+}
+
+/// The order in which roles are started: who is needed by others comes first.
+struct Ranks(BTreeMap<Role, usize>);
+
+impl Ranks {
+    fn of(target: &Target) -> Ranks {
+        let nodes: Vec<&TargetNode> = target.server.values().flat_map(|g| &g.node).collect();
+        let bundled = START_ORDER.iter().enumerate().map(|(rank, role)| (*role, rank));
+        let mut ranks: BTreeMap<Role, usize> = bundled.collect();
+        // As many rounds as the longest chain has links; who need each other stop rising then.
+        for _round in 0..nodes.len() {
+            for node in nodes.iter().filter(|n| !n.role().is_bundled()) {
+                let needed = nodes.iter().filter(|n| node.needs.contains(&n.role));
+                let above = needed.filter_map(|n| ranks.get(&n.role())).max().map_or(0, |r| r + 1);
+                let rank = ranks.entry(node.role()).or_insert(START_ORDER.len());
+                *rank = (*rank).max(above);
+            }
+        }
+        Ranks(ranks)
+    }
+
+    fn rank(&self, role: Role) -> usize {
+        self.0.get(&role).copied().unwrap_or(START_ORDER.len())
+    }
+
+    fn groups<'a>(&self, target: &'a Target) -> Vec<(&'a String, &'a ServerGroup)> {
+        let mut groups: Vec<_> = target.server.iter().collect();
+        groups.sort_by_key(|(_, g)| g.node.iter().map(|n| self.rank(n.role())).min());
+        groups
+    }
+
+    fn nodes<'a>(&self, group: &'a ServerGroup) -> Vec<&'a TargetNode> {
+        let mut nodes: Vec<&TargetNode> = group.node.iter().collect();
+        nodes.sort_by_key(|n| self.rank(n.role()));
+        nodes
+    }
 }
 
 /// Gives each node the peers that its role `needs`.
@@ -247,16 +307,16 @@ fn connect(target: &Target, nodes: &mut [NodePlan]) {
         })
         .collect();
     for node in nodes {
-        let needs: Vec<Role> = target
+        let needs: Vec<&str> = target
             .server
             .values()
             .flat_map(|g| &g.node)
-            .filter(|n| n.role == node.role)
-            .flat_map(|n| n.needs.iter().copied())
+            .filter(|n| n.role == node.role.name())
+            .flat_map(|n| n.needs.iter().map(String::as_str))
             .collect();
         node.peers = all
             .iter()
-            .filter(|p| p.name != node.name && needs.contains(&p.role))
+            .filter(|p| p.name != node.name && needs.contains(&p.role.name()))
             .cloned()
             .collect();
     }
@@ -289,9 +349,11 @@ fn relay_links(
                 continue;
             }
             let last = layout.relay(target)?;
-            for (dial, port) in
-                [(&mut peer.dial, layout.host.port), (&mut peer.dial_admin, layout.host.port + 1)]
-            {
+            let sides =
+                [(&mut peer.dial, layout.host.port), (&mut peer.dial_admin, layout.host.port + 1)];
+            // Only a bundled node has an admin side.
+            let n_sides = if peer.role.is_bundled() { 2 } else { 1 };
+            for (dial, port) in sides.into_iter().take(n_sides) {
                 let service = std::mem::replace(dial, layout.address(last, port));
                 layout.links.push(LinkPlan {
                     from: from.clone(),
@@ -324,10 +386,11 @@ fn routes(
 ) -> Result<Vec<RoutePlan>, PlanError> {
     let distance = profile.distance.between_regions;
     let of = |role: Role| nodes.iter().filter(move |n| n.role == role);
-    let last = *target.public.entry.last().expect("checked when the target was read");
-    let entry = of(last).next().expect("checked when the target was read");
+    let last = target.public.entry.last().expect("checked when the target was read");
+    let is_last = |n: &&NodePlan| n.name == *last || n.role.name() == last;
+    let entry = nodes.iter().find(is_last).expect("checked when the target was read");
     let mut routes = vec![RoutePlan::Fixed(layout.visitors(target, region, entry, distance)?)];
-    if target.public.entry.contains(&Role::Cdn) {
+    if target.has_edges() {
         let mut edges: Vec<&NodePlan> = of(Role::Cdn).collect();
         edges.sort_by_key(|e| (e.region != region, e.name.clone()));
         let directory = of(Role::Directory).next().expect("checked when the target was read");

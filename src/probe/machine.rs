@@ -1,6 +1,6 @@
 //! The machine beside the run: time stolen by a hypervisor, and what brunt itself uses.
 
-use crate::base::{Nanos, clock};
+use crate::base::{Bytes, Nanos, clock};
 use std::fs;
 
 /// `USER_HZ` is 100 on every Linux that brunt runs on.
@@ -56,6 +56,17 @@ fn parse_stat(text: &str, cores: &[u32]) -> MachineSample {
     }
 }
 
+/// Memory that the machine can still give without swapping (`MemAvailable` of proc_meminfo(5)).
+pub fn free_memory() -> Option<Bytes> {
+    parse_available(&fs::read_to_string("/proc/meminfo").ok()?)
+}
+
+fn parse_available(text: &str) -> Option<Bytes> {
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(Bytes(kib * 1024))
+}
+
 /// What brunt's own process uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct OwnUsage {
@@ -95,6 +106,14 @@ mod tests {
         assert_eq!(before.busy_on_cores, Nanos::from_millis(50));
         assert_eq!(before.all_ticks, 100);
         assert!((after.steal_since(&before) - 0.1).abs() < 1e-9);
+    }
+
+    #[test]
+    fn what_is_left_of_memory_is_read() {
+        let text = "MemTotal:  100 kB\nMemFree:  1 kB\nMemAvailable:    2048 kB\n";
+        assert_eq!(parse_available(text), Some(Bytes(2 << 20)));
+        assert_eq!(parse_available("MemTotal: 100 kB\n"), None);
+        assert!(free_memory().is_some_and(|left| left.0 > 0));
     }
 
     #[test]

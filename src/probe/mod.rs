@@ -6,5 +6,5 @@ mod machine;
 mod nodes;
 
 pub use hiccup::HiccupMeter;
-pub use machine::{Machine, MachineSample, OwnUsage};
+pub use machine::{Machine, MachineSample, OwnUsage, free_memory};
 pub use nodes::{NodeSample, NodeSampler};

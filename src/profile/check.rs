@@ -1,13 +1,16 @@
 //! What of a profile cannot work, found before anything starts.
 
 use super::feeder::Table;
-use super::file::{ArrivalKind, Profile, ProfileError, Request, ValueSpec};
+use super::file::{ArrivalKind, Profile, ProfileError, Request, Retry, ValueSpec};
 use super::rate::RelativeRate;
 use crate::base::Nanos;
+use crate::objective::Guard;
 use std::collections::BTreeSet;
 
 /// The longest load: thirty days.
 const LASTS_MAX: Nanos = Nanos::from_secs(30 * 24 * 3600);
+/// Visitors who wait to ask again are kept in memory: as many at most as fail in this time.
+const RETRY_AFTER_MAX: Nanos = Nanos::from_secs(10);
 const RATE_MAX: f64 = 10e6;
 const CONNECTIONS_MAX: u32 = 1_000_000;
 
@@ -34,6 +37,9 @@ impl Profile {
         }
         if self.phase.is_empty() || !self.phase.iter().any(|p| p.measured) {
             return wrong("phase".into(), "there is no measured phase");
+        }
+        for guard in &self.guard {
+            guard.parse::<Guard>().map_err(|e| ("guard".to_string(), e.to_string()))?;
         }
         unique("phase", self.phase.iter().map(|p| &p.name))?;
         self.check_phases()?;
@@ -91,6 +97,21 @@ impl Profile {
     /// What only a closed loop has, and has to have.
     fn check_loop(&self) -> Result<(), (String, String)> {
         let wrong = |key: &str, problem: &str| Err((key.to_string(), problem.to_string()));
+        match self.retry {
+            Some(_) if self.arrivals == ArrivalKind::Closed => {
+                return wrong(
+                    "retry",
+                    "is for an open loop; a user of a closed one asks again anyway",
+                );
+            }
+            Some(Retry { attempts: 0 | 1 | 11.., .. }) => {
+                return wrong("retry.attempts", "is how often in all a visitor asks, 2 to 10");
+            }
+            Some(Retry { after, .. }) if after > RETRY_AFTER_MAX => {
+                return wrong("retry.after", "use at most 10s");
+            }
+            _ => {}
+        }
         match (self.arrivals, self.connections) {
             (ArrivalKind::Closed, None) => {
                 return wrong("connections", "a closed loop needs the number of its connections");

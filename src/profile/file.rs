@@ -21,6 +21,9 @@ pub struct Profile {
     pub name: String,
     #[serde(default)]
     pub about: String,
+    /// The profile that top-level keys which are not written come from.
+    #[serde(default)]
+    pub base: Option<String>,
     /// Answered correctly within this of when the visitor came.
     #[serde(with = "duration")]
     pub in_time: Nanos,
@@ -40,6 +43,11 @@ pub struct Profile {
     pub think: Option<Nanos>,
     #[serde(default)]
     pub transport: TransportSpec,
+    /// Lines that live numbers may not be over for so long, else the run is ended.
+    #[serde(default)]
+    pub guard: Vec<String>,
+    #[serde(default)]
+    pub retry: Option<Retry>,
     #[serde(default)]
     pub steady: Steady,
     pub phase: Vec<Phase>,
@@ -85,6 +93,17 @@ impl Default for Steady {
     fn default() -> Self {
         Steady { in_time: 0.99, must_recover: false }
     }
+}
+
+/// `[retry]`: visitors who got an error or no answer ask again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retry {
+    /// Times in all, the first included.
+    pub attempts: u8,
+    /// From the failure to the next attempt.
+    #[serde(with = "duration")]
+    pub after: Nanos,
 }
 
 /// `[[phase]]`.

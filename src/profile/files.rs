@@ -1,30 +1,30 @@
-//! The files that a profile names, relative to its own.
+//! The files that a profile names, relative to the file that has the name.
 
+use super::base::Written;
 use super::feeder::{Table, read_body, read_pem};
 use super::file::{Profile, ProfileError, Request};
 use base64::Engine;
 use std::path::Path;
 
 impl Profile {
-    /// Reads feeders, bodies and certificates; `place` says where a key is written.
-    pub(super) fn read_files(
-        &mut self,
-        folder: &Path,
-        place: &dyn Fn(&str) -> String,
-    ) -> Result<(), ProfileError> {
+    /// Reads feeders, bodies and certificates.
+    pub(super) fn read_files(&mut self, written: &Written) -> Result<(), ProfileError> {
         let wrong = |key: String, problem: String| ProfileError::Impossible {
-            file: place(&key),
+            file: written.place(&key),
             key,
             problem,
         };
+        let folder = written.folder("feeder");
         for (name, feeder) in &mut self.feeder {
             feeder.table = Table::read(&folder.join(&feeder.file))
                 .map_err(|problem| wrong(format!("feeder.{name}.file"), problem))?;
         }
+        let folder = written.folder("request");
         for request in &mut self.request {
             let key = format!("request.{}.body_file", request.name);
-            take_body(request, folder).map_err(|problem| wrong(key, problem))?;
+            take_body(request, &folder).map_err(|problem| wrong(key, problem))?;
         }
+        let folder = written.folder("transport");
         let transport = &mut self.transport;
         for (key, file) in [
             ("authorities", &mut transport.authorities),

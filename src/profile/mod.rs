@@ -1,5 +1,6 @@
 //! Floor 2: reads and checks a profile's TOML: a named situation of phases, requests and faults.
 
+mod base;
 mod bundled;
 mod check;
 mod expect;
@@ -14,13 +15,14 @@ pub use expect::{ExpectSpec, JsonSpec, Many};
 pub use fault::{FaultsSpec, ProfileFault};
 pub use feeder::{FeederSpec, Order, Table};
 pub use file::{
-    ArrivalKind, CheckSpec, Distance, Phase, Profile, ProfileError, Region, Request, ShapeName,
-    Steady, ValueSpec,
+    ArrivalKind, CheckSpec, Distance, Phase, Profile, ProfileError, Region, Request, Retry,
+    ShapeName, Steady, ValueSpec,
 };
 pub use rate::RelativeRate;
 pub use transport::{Http2Spec, ProtocolName, TransportSpec};
 
 use crate::base::document;
+use base::Written;
 use std::path::Path;
 
 /// How a variant is written, for messages.
@@ -55,11 +57,11 @@ pub fn read(
     text: &str,
     overrides: &[(String, String)],
 ) -> Result<Profile, ProfileError> {
-    let mut profile: Profile =
-        document::read(file, text, overrides, VARIANT).map_err(ProfileError::Document)?;
-    let place = |key: &str| document::place(file, text, key);
-    profile.read_files(Path::new(file).parent().unwrap_or(Path::new("")), &place)?;
-    profile.check(&place)?;
+    let written = Written::of(file, text)?;
+    let mut profile: Profile = document::read(file, &written.text, overrides, VARIANT)
+        .map_err(|error| ProfileError::Document(written.as_written(error)))?;
+    profile.read_files(&written)?;
+    profile.check(&|key| written.place(key))?;
     Ok(profile)
 }
 
@@ -84,7 +86,7 @@ mod tests {
     fn an_unknown_name_lists_what_exists() {
         let error = super::load("campain").unwrap_err().to_string();
         assert!(
-            error.contains("campaign, smoke, steps") && error.contains("did you mean"),
+            error.contains("campaign, drill-brown-out") && error.contains("did you mean"),
             "{error}"
         );
         let error = crate::target::load("horizontl").unwrap_err().to_string();

@@ -1,5 +1,6 @@
 //! What `--json` prints and `summary.json` holds.
 
+use crate::analysis::drill::DrillCard;
 use crate::analysis::{Comparison, Run, Summary};
 use serde_json::json;
 
@@ -27,6 +28,11 @@ pub fn compare_json(c: &Comparison, runs: &[Run<'_>]) -> String {
         "notes": c.notes,
     });
     serde_json::to_string_pretty(&value).expect("a comparison is plain data") + "\n"
+}
+
+/// The card of a drill.
+pub fn drill_json(card: &DrillCard) -> String {
+    serde_json::to_string_pretty(card).expect("a card is plain data") + "\n"
 }
 
 #[cfg(test)]

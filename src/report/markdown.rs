@@ -61,12 +61,12 @@ pub fn run_markdown(run: &Run<'_>) -> String {
     out
 }
 
-fn escaped_row(cells: impl Iterator<Item = String>) -> String {
+pub(super) fn escaped_row(cells: impl Iterator<Item = String>) -> String {
     cells.map(|cell| escape(&cell)).collect::<Vec<_>>().join(" | ")
 }
 
 /// Names come from files: keep them from being read as Markdown or HTML.
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

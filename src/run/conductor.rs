@@ -1,5 +1,6 @@
 //! One run from beginning to end.
 
+use super::guarded::Guarded;
 use super::progress::Tally;
 use super::read_back::{WrittenKeys, read_back};
 use super::sampler::Sampler;
@@ -10,9 +11,10 @@ use super::watch::Watcher;
 use super::worker_rows::WorkerRows;
 use crate::base::{Histogram, Nanos, clock};
 use crate::chaos::{Chaos, Limits, Permission};
-use crate::fleet::{Fleet, FleetError, FleetEvent};
+use crate::fleet::{self, Fleet, FleetError, FleetEvent};
 use crate::generator::{self, Crew, Generator, GeneratorError};
 use crate::host;
+use crate::objective::{GuardError, Tripped};
 use crate::plan::Plan;
 use crate::probe::HiccupMeter;
 use crate::record::{Event, EventKind, Manifest, NodeRow, RecordError, Recorder, SCHEMA, Snapshot};
@@ -40,6 +42,8 @@ pub struct Options {
     pub doubts: Vec<String>,
     /// A signal's number once one asked the run to stop; else 0.
     pub signal: Arc<AtomicI32>,
+    /// Other users' processes may be attached to.
+    pub owns_these: bool,
 }
 
 /// How a run ended.
@@ -48,6 +52,8 @@ pub enum End {
     Complete,
     /// By this signal.
     Interrupted(i32),
+    /// By this guard.
+    Guard(Tripped),
     /// The record could not be written any further; it is sealed with what it has.
     DiskFull(String),
 }
@@ -60,6 +66,9 @@ impl End {
             End::Interrupted(2) => Some("interrupted by signal 2 (Ctrl-C)".into()),
             End::Interrupted(15) => Some("interrupted by signal 15 (terminate)".into()),
             End::Interrupted(signal) => Some(format!("interrupted by signal {signal}")),
+            End::Guard(Tripped { expression, seen }) => {
+                Some(format!("the guard `{expression}` tripped: {seen}"))
+            }
             End::DiskFull(problem) => {
                 Some(format!("the record could not be written any further: {problem}"))
             }
@@ -82,6 +91,10 @@ pub enum RunError {
     Fleet(#[from] FleetError),
     #[error(transparent)]
     Generator(#[from] GeneratorError),
+    #[error(transparent)]
+    Namespace(#[from] host::NamespaceError),
+    #[error(transparent)]
+    Guard(#[from] GuardError),
     #[error("cannot write into the record's folder {folder}: {cause}; choose another with --out")]
     Output { folder: String, cause: std::io::Error },
     #[error("cannot make the work folder {folder}: {cause}")]
@@ -103,18 +116,23 @@ pub fn conduct(
     options: &Options,
     watcher: &mut dyn Watcher,
 ) -> Result<Finished, RunError> {
+    let guarded = Guarded::new(plan)?;
     check_writable(&options.folder)?;
     // Every thread that is started from here on stays on brunt's own cores, and so does the relay.
     let _ = host::affinity::pin_self(&plan.host.brunt_cpus);
     let work = WorkFolder::make(&options.work_folder)?;
+    // So do all of them, and every process, live in what the run has for itself.
+    let bound = plan.needs.data_folder.map(|size| (work.0.as_path(), size));
+    let _own = host::Namespaces::enter(plan.needs.network, bound)?;
     let (fleet_sender, fleet_events) = mpsc::channel();
     let fleet = match plan.is_bundled {
-        true => Some(Arc::new(Fleet::start(
+        true => Some(Arc::new(Fleet::start_with(
             plan,
             &options.run_id,
             &work.0,
             &options.folder.join("logs"),
             fleet_sender,
+            fleet::Options { owns_these: options.owns_these, ..fleet::Options::default() },
         )?)),
         false => None,
     };
@@ -127,6 +145,7 @@ pub fn conduct(
     let load = (generator, snapshots);
     let mut conductor =
         Conductor::start(plan, options, recorder, (fleet, fleet_events), load, epoch);
+    conductor.guarded = Some(guarded);
     let end = conductor.watch_until_the_load_ends(watcher);
     conductor.finish(end?, watcher)
 }
@@ -136,7 +155,7 @@ fn manifest(plan: &Plan, options: &Options, epoch: Nanos) -> Manifest {
         schema: SCHEMA,
         brunt_version: env!("CARGO_PKG_VERSION").to_string(),
         run_id: options.run_id.clone(),
-        plan: Plan { load: plan.load.redacted(), ..plan.clone() },
+        plan: plan.redacted(),
         started_wall_ns: (clock::wall() + epoch.saturating_sub(clock::now())).0,
         started_monotonic_ns: epoch.0,
         workers: options.crew.n_workers,
@@ -182,6 +201,7 @@ struct Conductor<'a> {
     chaos: Option<Chaos>,
     steady: Arc<SteadyState>,
     tally: Tally,
+    guarded: Option<Guarded>,
     worker_rows: WorkerRows,
     written: WrittenKeys,
     phases_told: usize,
@@ -231,6 +251,7 @@ impl<'a> Conductor<'a> {
             chaos,
             steady,
             tally: Tally::new(options.crew.n_workers, &plan.load),
+            guarded: None,
             worker_rows: WorkerRows::default(),
             written: WrittenKeys::default(),
             phases_told: 0,
@@ -269,6 +290,11 @@ impl<'a> Conductor<'a> {
                 watcher.note(self.elapsed(), text);
                 end = End::Interrupted(signal);
             }
+            if end == End::Complete
+                && let Some(tripped) = self.look_at_guards(watcher)
+            {
+                end = End::Guard(tripped);
+            }
             if end != End::Complete
                 && let Some(generator) = &self.generator
             {
@@ -282,6 +308,23 @@ impl<'a> Conductor<'a> {
             std::thread::sleep(TICK);
         }
         Ok(end)
+    }
+
+    fn look_at_guards(&mut self, watcher: &mut dyn Watcher) -> Option<Tripped> {
+        let elapsed = self.elapsed();
+        let tripped = self.guarded.as_mut()?.look(elapsed, &mut self.tally)?;
+        let event = Event {
+            at_ns: elapsed.0,
+            kind: EventKind::GuardTripped,
+            subject: tripped.expression.clone(),
+            object: String::new(),
+            lateness_ns: None,
+            detail: tripped.seen.clone(),
+        };
+        watcher.note(elapsed, &format!("guard {}", tell::sentence(&event)));
+        watcher.note(elapsed, "stopping: healing what is in force, sealing the record");
+        self.event(&event);
+        Some(tripped)
     }
 
     /// Everything that has arrived since the last look.

@@ -4,6 +4,7 @@
 //! everything. It never judges: that is for `analysis` and `gate`, from the record alone.
 
 mod conductor;
+mod guarded;
 mod progress;
 mod read_back;
 mod sampler;

@@ -22,6 +22,8 @@ pub(super) struct Tally {
     ended_workers: Vec<u32>,
     pending: BTreeMap<u32, Second>,
     shown: Second,
+    /// The last complete second, until someone has looked at it.
+    live: Option<Second>,
     last_second: Percentiles,
     /// Which phases are measured.
     measured: Vec<bool>,
@@ -35,14 +37,16 @@ pub(super) struct Tally {
     down: BTreeSet<String>,
 }
 
+/// What all workers told of one second.
 #[derive(Default)]
-struct Second {
+pub(super) struct Second {
     reports: u32,
     planned: u64,
-    ended: u64,
-    ok: u64,
-    in_time: u64,
-    response: Option<Histogram>,
+    pub ended: u64,
+    pub ok: u64,
+    pub in_time: u64,
+    pub response: Option<Histogram>,
+    pub start_lag: Option<Histogram>,
 }
 
 impl Tally {
@@ -52,6 +56,7 @@ impl Tally {
             ended_workers: Vec::new(),
             pending: BTreeMap::new(),
             shown: Second::default(),
+            live: None,
             last_second: Percentiles::default(),
             measured: load.phases.iter().map(|p| p.measured).collect(),
             so_far: Histogram::new(),
@@ -80,6 +85,9 @@ impl Tally {
             second.in_time += cell.in_time;
         }
         for (tag, histogram) in &snapshot.histograms {
+            if *tag == Tag::StartLag {
+                second.start_lag.get_or_insert_default().merge(histogram);
+            }
             let Tag::Response { phase, .. } = tag else { continue };
             second.response.get_or_insert_default().merge(histogram);
             if self.measured.get(usize::from(*phase)).is_some_and(|measured| *measured) {
@@ -97,18 +105,23 @@ impl Tally {
         let gone = self.ended_workers.iter().filter(|at| **at < index).count() as u32;
         let reports = self.pending.get(&index).map_or(0, |second| second.reports);
         if reports + gone >= self.workers {
-            self.shown = self.pending.remove(&index).unwrap_or_default();
+            let second = self.pending.remove(&index).unwrap_or_default();
             self.pending.retain(|i, _| *i > index);
-            self.last_second = self
-                .shown
-                .response
-                .take()
-                .map_or_else(Percentiles::default, |h| Percentiles::of(&h));
+            self.last_second =
+                second.response.as_ref().map_or_else(Percentiles::default, Percentiles::of);
+            let Second { reports, planned, ended, ok, in_time, .. } = second;
+            self.shown = Second { reports, planned, ended, ok, in_time, ..Second::default() };
+            self.live = Some(second);
             self.so_far_shown = (Percentiles::of(&self.so_far), bars(&self.so_far, BARS));
         }
         while self.pending.len() > PENDING {
             self.pending.pop_first();
         }
+    }
+
+    /// The last complete second, once.
+    pub fn take_live(&mut self) -> Option<Second> {
+        self.live.take()
     }
 
     pub fn event(&mut self, event: &Event) {

@@ -6,6 +6,7 @@ use crate::host::http;
 use crate::plan::Plan;
 use crate::probe::{Machine, MachineSample, NodeSample, NodeSampler, OwnUsage};
 use crate::record::NodeRow;
+use crate::target::Role;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,8 +16,8 @@ use std::time::Duration;
 /// Longest wait for a node's counters.
 const COUNTERS_DEADLINE: Duration = Duration::from_millis(60);
 
-/// Node → role and admin address.
-type Admins = BTreeMap<String, (&'static str, SocketAddr)>;
+/// Node → role and admin address, where it has one.
+type Admins = BTreeMap<String, (Role, Option<SocketAddr>)>;
 
 /// The thread that reads every node's usage once a second.
 pub(super) struct Sampler {
@@ -33,8 +34,7 @@ impl Sampler {
     ) -> Sampler {
         let (stop, stopped) = mpsc::channel();
         let cores = plan.host.brunt_cpus.clone();
-        let admins =
-            plan.nodes.iter().map(|n| (n.name.clone(), (n.role.name(), n.admin))).collect();
+        let admins = plan.nodes.iter().map(|n| (n.name.clone(), (n.role, n.admin()))).collect();
         let thread = std::thread::Builder::new()
             .name("sampler".into())
             .spawn(move || {
@@ -111,13 +111,15 @@ fn samples(
         // The relay is brunt's own, not the target's.
         let Some((role, admin)) = admins.get(&usage.node) else { continue };
         let role = match *role {
-            "database" if leader.as_deref() == Some(&usage.node) => "database/leader".to_string(),
-            "database" => "database/replica".to_string(),
-            other => other.to_string(),
+            Role::Database if leader.as_deref() == Some(&usage.node) => {
+                "database/leader".to_string()
+            }
+            Role::Database => "database/replica".to_string(),
+            other => other.name().to_string(),
         };
         // A stopped node would only use up the deadline.
-        let counters = match fleet.node_state(&usage.node) {
-            Some(NodeState::Ready) => counters(*admin),
+        let counters = match (fleet.node_state(&usage.node), admin) {
+            (Some(NodeState::Ready), Some(admin)) => counters(*admin),
             _ => BTreeMap::new(),
         };
         let process = usage.process.unwrap_or_default();

@@ -8,8 +8,10 @@ pub mod balancer;
 pub mod cache;
 pub mod cdn;
 pub mod database;
+pub mod faults;
 pub mod flight;
 pub mod heartbeat;
+pub mod held;
 pub mod http;
 pub mod known;
 pub mod node;
@@ -35,5 +37,9 @@ pub fn serve(plan: NodePlan) -> Result<(), NodeError> {
         Role::Database => database::serve(node),
         Role::Cdn => cdn::serve(node),
         Role::Directory => cdn::directory::serve(node),
+        Role::Service(name) => {
+            let what = format!("`{name:?}` is not of the bundled stack").replace('"', "");
+            Err(NodeError::Role { node: node.plan().name.clone(), what })
+        }
     }
 }

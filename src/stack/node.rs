@@ -4,6 +4,8 @@
 //! The *control* side (admin address, heartbeats, elections' timers where a role wants them there)
 //! has one thread of its own, so that a busy node is not mistaken for a dead one.
 
+use super::faults::Faults;
+use super::held;
 use crate::base::{Nanos, clock, work};
 use crate::plan::NodePlan;
 use crate::record::{NodeEvent, NodeEventKind};
@@ -47,6 +49,7 @@ struct Inner {
     events: Mutex<Option<File>>,
     counters: Mutex<BTreeMap<&'static str, Arc<AtomicU64>>>,
     is_healthy: AtomicBool,
+    faults: Faults,
 }
 
 impl Node {
@@ -60,6 +63,7 @@ impl Node {
             .map(|fd| unsafe { File::from_raw_fd(fd) });
         Node {
             inner: Arc::new(Inner {
+                faults: Faults::new(&plan),
                 plan,
                 events: Mutex::new(events),
                 counters: Mutex::new(BTreeMap::new()),
@@ -70,6 +74,12 @@ impl Node {
 
     pub fn plan(&self) -> &NodePlan {
         &self.inner.plan
+    }
+
+    /// What faults have put on this node.
+    #[inline]
+    pub fn faults(&self) -> &Faults {
+        &self.inner.faults
     }
 
     /// Writes an event, stamped now. A closed pipe is not an error: brunt is gone, so is its keeper.
@@ -159,8 +169,9 @@ pub async fn serve_admin(node: Node, pages: AdminPages) -> Result<(), NodeError>
             match request.uri().path() {
                 "/healthz" => health(&node),
                 "/counters" => json(StatusCode::OK, node.counters_json()),
-                // Faults inside a node (errors, delays) are not built yet: the list is empty.
-                "/faults" => json(StatusCode::OK, Bytes::from_static(b"[]")),
+                path if path == "/faults" || path.starts_with("/faults/") => {
+                    held::answer(node.faults(), request).await
+                }
                 _ => match pages(request).await {
                     Some(response) => response,
                     None => text(StatusCode::NOT_FOUND, "no such admin page\n"),

@@ -3,10 +3,12 @@
 //! came before.
 
 mod compare;
+mod drill;
 pub mod selftest;
 mod setup;
 mod single;
 
 pub use compare::{CompareOptions, Compared, LADDER, compare, compare_stored, folder_name};
+pub use drill::{DrillOptions, Drills, PREFIX as DRILL_PREFIX, drill};
 pub use setup::{Setup, StudyError, prepare, prepare_for_service};
 pub use single::{Ran, RunOptions, run_once};

@@ -55,14 +55,15 @@ pub fn prepare(targets: &[&Target], profile: Option<&Profile>) -> Result<Setup, 
     let host::Machine { mut facts, network, notes } = host::resolve(PORT)?;
     let budget = targets.iter().map(|t| t.budget_units()).fold(0.0, f64::max);
     let stack_cores = facts.stack_cpus.len() as f64;
-    facts.unit_cores = match budget > 0.0 {
-        true => (BUDGET_SHARE * stack_cores / budget).min(1.0),
+    let is_started = targets.iter().any(|t| !t.server.is_empty());
+    facts.unit_cores = match is_started {
+        // Without any unit to share them out, all cores are one.
+        true => (BUDGET_SHARE * stack_cores / if budget > 0.0 { budget } else { 1.0 }).min(1.0),
         false => 0.0,
     };
-    let shares = targets.iter().flat_map(|t| t.server.values()).map(|g| g.units);
-    let least = shares.fold(f64::INFINITY, f64::min) * facts.unit_cores;
+    let least = least_cores(targets, facts.unit_cores);
     facts.period = period(least);
-    if budget > 0.0 {
+    if is_started {
         facts.iterations_per_ms = calibrate(&facts.stack_cpus)?;
         facts.quota_stall = host::stall::measure(facts.unit_cores, facts.period, &facts.stack_cpus)
             .map_err(StudyError::Calibrate)?
@@ -70,11 +71,11 @@ pub fn prepare(targets: &[&Target], profile: Option<&Profile>) -> Result<Setup, 
     }
     let others = host::other_brunts(&host::state_folder(), "");
     // What the machine lacks matters to the bundled stack, not to a URL.
-    let mut doubts = if budget > 0.0 { notes } else { Vec::new() };
+    let mut doubts = if is_started { notes } else { Vec::new() };
     doubts.extend(
         others.iter().map(|run| format!("another brunt ({run}) was running on this machine")),
     );
-    if budget == 0.0 && !targets.is_empty() {
+    if !is_started && !targets.is_empty() {
         facts = unpinned(facts)?;
     }
     Ok(Setup { facts, doubts, _network: network })
@@ -107,6 +108,13 @@ fn calibrate(cores: &[u32]) -> Result<f64, StudyError> {
         .join()
         .expect("calibration does not panic")
         .map_err(StudyError::Calibrate)
+}
+
+/// The smallest share of a server that has one.
+fn least_cores(targets: &[&Target], unit_cores: f64) -> f64 {
+    let groups = targets.iter().flat_map(|t| t.server.values());
+    let shares = groups.filter_map(|g| g.cores.or(g.units.map(|units| units * unit_cores)));
+    shares.fold(f64::INFINITY, f64::min)
 }
 
 /// 20 ms, lengthened in whole milliseconds only where the smallest quota would be refused.

@@ -16,6 +16,8 @@ pub struct RunOptions {
     /// Generator workers; when `None`, one for each of brunt's cores, and for half of them where a
     /// service on this machine needs the others.
     pub workers: Option<u32>,
+    /// Other users' processes may be attached to.
+    pub owns_these: bool,
     /// A signal's number once one asked to stop; else 0.
     pub signal: Arc<AtomicI32>,
 }
@@ -53,6 +55,7 @@ pub fn run_once(
             crew,
             doubts: setup.doubts.clone(),
             signal: options.signal.clone(),
+            owns_these: options.owns_these,
         },
         watcher,
     )?;

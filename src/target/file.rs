@@ -1,6 +1,8 @@
 //! A target's document: servers with their share of CPU, the nodes on them, what is public.
 
-use super::settings::{Role, Settings};
+use super::role::Role;
+use super::service::{AttachRules, Ready, Start, some_address, some_duration};
+use super::settings::Settings;
 use super::url::LoadUrl;
 use crate::base::Nanos;
 use crate::base::document::DocumentError;
@@ -8,6 +10,7 @@ use crate::base::library::LibraryError;
 use crate::base::units::duration;
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 /// The system under test.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -32,6 +35,9 @@ pub struct Target {
     /// Links between nodes that have a distance of their own.
     #[serde(default)]
     pub link: Vec<TargetLink>,
+    /// What may be done to processes that brunt did not start; without it, nothing.
+    #[serde(default)]
+    pub attach: Option<AttachRules>,
     #[serde(default)]
     pub app: super::AppSettings,
     #[serde(default)]
@@ -48,9 +54,10 @@ pub struct Target {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Public {
-    /// Roles that visitors reach: the last one takes everything that the first ones do not.
+    /// Roles or nodes that visitors reach: the last one takes everything that the first ones do
+    /// not.
     #[serde(default)]
-    pub entry: Vec<Role>,
+    pub entry: Vec<String>,
 }
 
 /// `[server.NAME]`: one or more equal servers.
@@ -60,7 +67,11 @@ pub struct ServerGroup {
     #[serde(default = "one")]
     pub count: u32,
     /// CPU share of each, in units.
-    pub units: f64,
+    #[serde(default)]
+    pub units: Option<f64>,
+    /// Or in cores. Without either, a server of the user's own may use all of the target's cores.
+    #[serde(default)]
+    pub cores: Option<f64>,
     /// How long until a node that died by itself is started again.
     #[serde(default = "restart_after", with = "duration")]
     pub restart_after: Nanos,
@@ -74,12 +85,37 @@ pub struct ServerGroup {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TargetNode {
-    pub role: Role,
+    /// A role of the bundled stack, or the name of a group of the user's own.
+    pub role: String,
     #[serde(default)]
     pub start: Start,
     /// Roles that it talks to.
     #[serde(default)]
-    pub needs: Vec<Role>,
+    pub needs: Vec<String>,
+    /// How a node that is not bundled shows that it serves.
+    #[serde(default)]
+    pub ready: Option<Ready>,
+    /// And by when.
+    #[serde(default, deserialize_with = "some_duration")]
+    pub ready_within: Option<Nanos>,
+    /// Where it listens, when its address is not brunt's to give.
+    #[serde(default, deserialize_with = "some_address")]
+    pub listen: Option<SocketAddr>,
+}
+
+impl TargetNode {
+    /// # Panics
+    /// When it is bundled and not a role of the stack: refused when the target was read.
+    pub fn role(&self) -> Role {
+        match self.start {
+            Start::Bundled => Role::parse(&self.role).expect("checked when the target was read"),
+            Start::Command(_) | Start::Attach(_) => Role::service(&self.role),
+        }
+    }
+
+    pub(super) fn is(&self, role: Role) -> bool {
+        self.role == role.name() && (self.start == Start::Bundled) == role.is_bundled()
+    }
 }
 
 /// `[[link]]`: a distance between two nodes, or between every node of a role and a node.
@@ -93,14 +129,6 @@ pub struct TargetLink {
     /// Added to every exchange.
     #[serde(with = "duration")]
     pub round_trip: Nanos,
-}
-
-/// Who wrote the program. Commands and processes of the user's own come with a later version.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Start {
-    #[default]
-    Bundled,
 }
 
 fn home() -> String {
@@ -125,6 +153,8 @@ pub enum TargetError {
     Variant(String),
     #[error("{file}: `{key}`: {problem}")]
     Impossible { file: String, key: String, problem: String },
+    #[error("{file}:{line}: {problem}", file = .file.display())]
+    Template { file: std::path::PathBuf, line: usize, problem: String },
     #[error("{url}: {problem}")]
     Url { url: String, problem: String },
 }
@@ -155,6 +185,7 @@ impl Target {
             public: Public::default(),
             server: BTreeMap::new(),
             link: Vec::new(),
+            attach: None,
             app: super::AppSettings::default(),
             balancer: super::BalancerSettings::default(),
             cache: super::CacheSettings::default(),
@@ -165,13 +196,32 @@ impl Target {
 
     /// Units over all its servers.
     pub fn budget_units(&self) -> f64 {
-        self.server.values().map(|g| g.units * f64::from(g.count)).sum()
+        self.server.values().map(|g| g.units.unwrap_or(0.0) * f64::from(g.count)).sum()
+    }
+
+    /// Every node of the file, each once for all servers of its group.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = (&String, &ServerGroup, &TargetNode)> {
+        self.server.iter().flat_map(|(name, g)| g.node.iter().map(move |n| (name, g, n)))
     }
 
     /// Nodes of a role, over all servers.
     pub fn count(&self, role: Role) -> u32 {
-        let on = |g: &ServerGroup| g.node.iter().filter(|n| n.role == role).count() as u32;
-        self.server.values().map(|g| g.count * on(g)).sum()
+        self.nodes().filter(|(.., n)| n.is(role)).map(|(_, group, _)| group.count).sum()
+    }
+
+    /// Nodes of a role by its name, whoever wrote its program.
+    pub(super) fn count_named(&self, role: &str) -> u32 {
+        self.nodes().filter(|(.., n)| n.role == role).map(|(_, group, _)| group.count).sum()
+    }
+
+    /// Whether brunt knows what its nodes do: one of them is of the bundled stack.
+    pub fn has_bundled(&self) -> bool {
+        self.nodes().any(|(.., n)| n.start == Start::Bundled)
+    }
+
+    /// Whether visitors are sent to the edges of a bundled CDN.
+    pub fn has_edges(&self) -> bool {
+        self.count(Role::Cdn) > 0 && self.public.entry.iter().any(|e| e == Role::Cdn.name())
     }
 
     pub fn settings(&self) -> Settings {
@@ -182,108 +232,5 @@ impl Target {
             database: self.database.clone(),
             cdn: self.cdn.clone(),
         }
-    }
-
-    /// Refuses what cannot work, by the key that is wrong; `place` says where it is written.
-    pub(super) fn check(&self, place: &dyn Fn(&str) -> String) -> Result<(), TargetError> {
-        let wrong = |key: String, problem: String| {
-            Err(TargetError::Impossible { file: place(&key), key, problem })
-        };
-        if let Some(url) = &self.url {
-            if let Err(problem) = LoadUrl::parse(url) {
-                return wrong("url".into(), problem);
-            }
-            return match self.server.is_empty() && self.public.entry.is_empty() {
-                true => Ok(()),
-                false => {
-                    wrong("url".into(), "a target is either a url or servers, not both".into())
-                }
-            };
-        }
-        if self.server.is_empty() {
-            return wrong("server".into(), "there is no server and no url".into());
-        }
-        for (name, group) in &self.server {
-            if let Err((key, problem)) = group.check() {
-                return wrong(format!("server.{name}.{key}"), problem);
-            }
-            for needed in group.node.iter().flat_map(|n| &n.needs) {
-                if self.count(*needed) == 0 {
-                    let problem = format!("needs `{}`, but no server has one", needed.name());
-                    return wrong(format!("server.{name}.node.needs"), problem);
-                }
-            }
-        }
-        if let Err((key, problem)) = self.check_roles() {
-            return wrong(key.into(), problem);
-        }
-        Ok(())
-    }
-
-    fn check_roles(&self) -> Result<(), (&'static str, String)> {
-        let count = |role| self.count(role);
-        if self.public.entry.is_empty() {
-            return Err((
-                "public.entry",
-                "no role is public; name at least one, like [\"app\"]".into(),
-            ));
-        }
-        for role in &self.public.entry {
-            if count(*role) == 0 {
-                return Err(("public.entry", format!("no server has a `{}`", role.name())));
-            }
-        }
-        let last = self.public.entry.last().expect("checked above");
-        if matches!(last, Role::Cdn | Role::Directory | Role::Cache | Role::Database) {
-            let problem =
-                format!("`{}` cannot take every request; end with balancer or app", last.name());
-            return Err(("public.entry", problem));
-        }
-        if *last == Role::App && count(Role::App) > 1 {
-            return Err(("public.entry", "several apps need a balancer in front".into()));
-        }
-        if count(Role::App) == 0 {
-            return Err(("server", "there is no `app`".into()));
-        }
-        match count(Role::Database) {
-            0 => return Err(("server", "there is no `database`".into())),
-            2 => {
-                let problem = "two databases cannot form a majority when one is lost: they fail more \
-                               often than one; use 1, or 3 or more";
-                return Err(("server", problem.into()));
-            }
-            _ => {}
-        }
-        for role in [Role::Balancer, Role::Cache, Role::Directory] {
-            if count(role) > 1 {
-                return Err(("server", format!("more than one `{}` is not built", role.name())));
-            }
-        }
-        if count(Role::Cdn) > 0 && count(Role::Directory) == 0 {
-            return Err(("server", "edges need a `directory` that names them to visitors".into()));
-        }
-        if self.app.cost.feed.0 == 0 && self.database.cost.feed.0 == 0 {
-            return Err(("app.cost", "a request that costs nothing has no capacity".into()));
-        }
-        Ok(())
-    }
-}
-
-impl ServerGroup {
-    fn check(&self) -> Result<(), (&'static str, String)> {
-        if self.count == 0 || self.count > 50 {
-            return Err(("count", format!("{} servers; use 1 to 50", self.count)));
-        }
-        if !(self.units > 0.0 && self.units.is_finite()) {
-            return Err(("units", format!("{} units; use a number above 0", self.units)));
-        }
-        if self.node.is_empty() {
-            return Err(("node", "the server runs nothing; add [[server.NAME.node]]".into()));
-        }
-        if !self.regions.is_empty() && self.regions.len() != self.count as usize {
-            let problem = format!("{} regions for {} servers", self.regions.len(), self.count);
-            return Err(("regions", problem));
-        }
-        Ok(())
     }
 }

@@ -1,14 +1,26 @@
 //! Floor 2: reads and checks a target's TOML; resolved values out.
 
 mod bundled;
+mod check;
 mod file;
+mod files;
+mod placeholders;
+mod role;
+mod service;
+mod service_check;
 mod settings;
+#[cfg(test)]
+mod tests;
 mod url;
 
 pub use file::{Public, ServerGroup, Target, TargetError, TargetLink, TargetNode};
+pub use placeholders::{Placeholder, fill};
+pub use role::{Role, ServiceName};
+pub use service::{Attach, AttachRules, Command, Ready, Start, Template};
+pub use service_check::REVERSIBLE;
 pub use settings::{
     Algorithm, AppSettings, BalancerSettings, CacheSettings, CdnSettings, Costs, DatabaseSettings,
-    Durability, Reads, Role, Settings,
+    Durability, Reads, Settings,
 };
 pub use url::LoadUrl;
 
@@ -43,8 +55,17 @@ pub fn load(named: &str) -> Result<Target, TargetError> {
 /// # Errors
 /// Malformed, or impossible; each names the file and, where there is one, the key.
 pub fn read(file: &str, text: &str, overrides: &[(String, String)]) -> Result<Target, TargetError> {
-    let target: Target = document::read(file, text, overrides, VARIANT)?;
-    target.check(&|key| document::place(file, text, key))?;
+    let base = Path::new(file).parent().unwrap_or(Path::new(""));
+    let place = |key: &str| document::place(file, text, key);
+    let mut target: Target = document::read(file, text, overrides, VARIANT)?;
+    target.check(&place)?;
+    match bundled::is_bundled(file) {
+        true => target.read_files(base, &bundled::file, &place)?,
+        false => {
+            let beside = |name: &str| std::fs::read_to_string(base.join(name));
+            target.read_files(base, &beside, &place)?;
+        }
+    }
     Ok(target)
 }
 

@@ -5,40 +5,6 @@ use crate::base::Nanos;
 use crate::base::units::duration;
 use serde::{Deserialize, Serialize};
 
-/// A role of the bundled stack.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Role {
-    /// A CDN edge.
-    Cdn,
-    /// Tells clients which edge is nearest and healthy, as a DNS would.
-    Directory,
-    Balancer,
-    App,
-    Cache,
-    Database,
-}
-
-impl Role {
-    pub const ALL: [Role; 6] =
-        [Role::Cdn, Role::Directory, Role::Balancer, Role::App, Role::Cache, Role::Database];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Role::Cdn => "cdn",
-            Role::Directory => "directory",
-            Role::Balancer => "balancer",
-            Role::App => "app",
-            Role::Cache => "cache",
-            Role::Database => "database",
-        }
-    }
-
-    pub fn parse(name: &str) -> Option<Role> {
-        Role::ALL.into_iter().find(|r| r.name() == name)
-    }
-}
-
 /// CPU per request in one role, by what is asked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -95,6 +61,8 @@ pub struct AppSettings {
     pub database_deadline: Nanos,
     /// Database calls at once from one app node.
     pub database_in_flight: u32,
+    /// Whether all who miss the same key at once share one fetch from the database.
+    pub stampede_protection: bool,
     /// Hottest videos put into the cache at the start (by the first app node).
     pub prefill: u32,
     /// How often a heartbeat goes to the balancer.
@@ -120,6 +88,7 @@ impl Default for AppSettings {
             cache_deadline: Nanos::from_millis(100),
             database_deadline: Nanos::from_millis(1000),
             database_in_flight: 64,
+            stampede_protection: true,
             prefill: 2000,
             heartbeat: Nanos::from_millis(250),
         }

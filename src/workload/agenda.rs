@@ -18,12 +18,19 @@ pub struct Due {
     /// Which of the slot's requests.
     pub index: u64,
     pub intended: Nanos,
+    /// How often it has been asked before: 0 for what the schedule has.
+    pub repetition: u8,
 }
 
 /// The requests that a worker has to start, in the order of their intended starts.
 #[derive(Debug)]
 pub struct Agenda {
     heap: BinaryHeap<Reverse<(Nanos, u32, u64)>>,
+    /// Requests that failed and are asked once more, by instant, slot, index and repetition. They
+    /// are beside the schedule, which they never move.
+    again: BinaryHeap<Reverse<(Nanos, u32, u64, u8)>>,
+    /// None of those is meant to start at or after this.
+    again_until: Nanos,
     source: Source,
 }
 
@@ -48,7 +55,7 @@ impl Agenda {
                 heap.push(Reverse((at, position as u32, index)));
             }
         }
-        Agenda { heap, source: Source::Open(shards) }
+        Agenda::new(heap, Source::Open(shards))
     }
 
     /// Each of `users` starts when its predecessor ended plus `think`, from `start` until `end`,
@@ -57,18 +64,31 @@ impl Agenda {
         let first = users.len().min(usize::try_from(max).unwrap_or(usize::MAX));
         let first = if start < end { first } else { 0 };
         let heap = users[..first].iter().map(|user| Reverse((start, *user, 0))).collect();
-        Agenda { heap, source: Source::Closed { think, end, left: max - first as u64 } }
+        Agenda::new(heap, Source::Closed { think, end, left: max - first as u64 })
+    }
+
+    fn new(heap: BinaryHeap<Reverse<(Nanos, u32, u64)>>, source: Source) -> Agenda {
+        Agenda { heap, again: BinaryHeap::new(), again_until: Nanos::MAX, source }
     }
 
     /// When the next request is meant to start, as far as that is known.
     #[inline]
     pub fn next_at(&self) -> Option<Nanos> {
-        self.heap.peek().map(|Reverse((at, ..))| *at)
+        let first = self.heap.peek().map(|Reverse((at, ..))| *at);
+        match self.again.peek() {
+            None => first,
+            Some(Reverse((at, ..))) => Some(first.map_or(*at, |first| first.min(*at))),
+        }
     }
 
     /// Takes the next request if it is meant to start at or before `now`.
     #[inline]
     pub fn take(&mut self, now: Nanos) -> Option<Due> {
+        if !self.again.is_empty()
+            && let Some(due) = self.take_again(now)
+        {
+            return Some(due);
+        }
         let mut top = self.heap.peek_mut()?;
         let Reverse((intended, slot, index)) = *top;
         if intended > now {
@@ -81,12 +101,30 @@ impl Agenda {
                     Some((next_index, at)) => *top = Reverse((at, slot, next_index)),
                     None => drop(PeekMut::pop(top)),
                 }
-                Some(Due { slot: *shard, index, intended })
+                Some(Due { slot: *shard, index, intended, repetition: 0 })
             }
             Source::Closed { .. } => {
                 PeekMut::pop(top);
-                Some(Due { slot, index, intended })
+                Some(Due { slot, index, intended, repetition: 0 })
             }
+        }
+    }
+
+    /// The next repetition, if it is due and nothing of the schedule is meant to start before it.
+    fn take_again(&mut self, now: Nanos) -> Option<Due> {
+        let Reverse((intended, slot, index, repetition)) = *self.again.peek()?;
+        let is_first = self.heap.peek().is_none_or(|Reverse((at, ..))| intended < *at);
+        (intended <= now && is_first).then(|| {
+            self.again.pop();
+            Due { slot, index, intended, repetition }
+        })
+    }
+
+    /// Plans a request that the schedule does not have: one that failed, asked once more, unless
+    /// nothing is planned any more by then.
+    pub fn ask_again(&mut self, due: Due) {
+        if due.intended < self.again_until {
+            self.again.push(Reverse((due.intended, due.slot, due.index, due.repetition)));
         }
     }
 
@@ -106,21 +144,27 @@ impl Agenda {
     /// Takes every request that is meant to start at or before `last`, slot by slot instead of in
     /// the order of their starts: many times faster for very many.
     pub fn drain(&mut self, last: Nanos, mut take: impl FnMut(Due)) {
+        for Reverse((intended, slot, index, repetition)) in std::mem::take(&mut self.again) {
+            match intended <= last {
+                true => take(Due { slot, index, intended, repetition }),
+                false => self.again.push(Reverse((intended, slot, index, repetition))),
+            }
+        }
         for Reverse((first, position, index)) in std::mem::take(&mut self.heap) {
             if first > last {
                 self.heap.push(Reverse((first, position, index)));
                 continue;
             }
             let Source::Open(shards) = &mut self.source else {
-                take(Due { slot: position, index, intended: first });
+                take(Due { slot: position, index, intended: first, repetition: 0 });
                 continue;
             };
             let (shard, starts) = &mut shards[position as usize];
-            let mut due = Due { slot: *shard, index, intended: first };
+            let mut due = Due { slot: *shard, index, intended: first, repetition: 0 };
             while due.intended <= last {
                 take(due);
                 let Some((index, intended)) = starts.next() else { break };
-                due = Due { slot: *shard, index, intended };
+                due = Due { slot: *shard, index, intended, repetition: 0 };
             }
             if due.intended > last {
                 self.heap.push(Reverse((due.intended, position, due.index)));
@@ -130,6 +174,7 @@ impl Agenda {
 
     /// No request is planned after this instant.
     pub fn stop_at(&mut self, at: Nanos) {
+        self.again_until = self.again_until.min(at);
         if let Source::Closed { end, .. } = &mut self.source {
             *end = (*end).min(at);
         }
@@ -230,6 +275,55 @@ mod tests {
         agenda.ended(3, 1, Nanos(200), Nanos::ZERO);
         assert!(agenda.take(Nanos(210)).is_some());
         assert_eq!(agenda.take(Nanos(999)), None, "four requests in all");
+    }
+
+    #[test]
+    fn what_is_asked_again_comes_in_order_and_does_not_move_the_schedule() {
+        let schedule = starts_of(1, Spacing::Constant);
+        let segment = Segment {
+            start: Nanos::ZERO,
+            end: Nanos::from_secs(5),
+            rate_from: 20.0,
+            rate_to: 200.0,
+            shape: crate::workload::Shape::Linear,
+        };
+        let curve = Arc::new(Curve::new(vec![segment]).unwrap());
+        let starts = |s| (s, ShardStarts::new(curve.clone(), Spacing::Constant, 9, s, 16));
+        let mut agenda = Agenda::open((0..16).map(starts).collect());
+        agenda.stop_at(Nanos::from_secs(4));
+        let (mut first, mut again, mut expected, mut last) = (Vec::new(), 0, 0, Nanos::ZERO);
+        while let Some(due) = agenda.take(Nanos::MAX) {
+            assert!(due.intended >= last, "{due:?} after {last}");
+            assert!(agenda.next_at().is_none_or(|next| next >= due.intended));
+            last = due.intended;
+            match due.repetition {
+                0 => first.push((due.intended, due.slot, due.index)),
+                _ => again += 1,
+            }
+            let intended = due.intended + Nanos::from_millis(30);
+            let next = Due { intended, repetition: due.repetition + 1, ..due };
+            if due.repetition < 2 {
+                agenda.ask_again(next);
+                expected += usize::from(intended < Nanos::from_secs(4));
+            }
+        }
+        first.sort();
+        assert_eq!(first, schedule);
+        assert!(again == expected && again > first.len(), "{again} of {expected}");
+    }
+
+    #[test]
+    fn what_would_be_asked_again_is_drained_too() {
+        let mut agenda = Agenda::open(Vec::new());
+        let due = |ms| Due { slot: 1, index: 7, intended: Nanos::from_millis(ms), repetition: 1 };
+        for ms in [10, 30, 20] {
+            agenda.ask_again(due(ms));
+        }
+        let mut seen = Vec::new();
+        agenda.drain(Nanos::from_millis(20), |due| seen.push(due.intended));
+        seen.sort();
+        assert_eq!(seen, [10, 20].map(Nanos::from_millis));
+        assert_eq!(agenda.next_at(), Some(Nanos::from_millis(30)));
     }
 
     #[test]

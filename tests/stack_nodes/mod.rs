@@ -87,6 +87,7 @@ pub fn plans(role: Role, count: u8, folder: &Path, settings: &Settings) -> Vec<N
     let name = |n: u8| format!("{}-{}", role.name(), n + 1);
     (0..count)
         .map(|n| NodePlan {
+            start: brunt::plan::StartPlan::Bundled,
             name: name(n),
             role,
             server: name(n),

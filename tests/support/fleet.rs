@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 pub const READY: &str = r#"echo '{"at_ns":1,"event":"ready"}' >&3; "#;
 /// Leaves a process in a session of its own behind, as some databases do.
 pub const WITH_CHILD: &str = "setsid sleep 1000 & exec sleep 1000";
-pub const BOUND: Duration = Duration::from_secs(5);
+/// Of waits that end by themselves; far more than they take, also on an emulated processor.
+pub const BOUND: Duration = Duration::from_secs(20);
 
 pub fn plan(servers: &[(&str, f64, &[&str])]) -> Plan {
     let cores = brunt::host::affinity::own().unwrap();
@@ -44,17 +45,20 @@ pub fn plan(servers: &[(&str, f64, &[&str])]) -> Plan {
         load: load(),
         faults: Vec::new(),
         fault_limits: Default::default(),
+        needs: Default::default(),
         hypothesis_in_time: 0.9,
         must_recover: false,
         is_bundled: true,
         cost_per_request: Nanos::ZERO,
         expected_capacity_per_s: 0.0,
         thresholds: Vec::new(),
+        guards: Vec::new(),
     }
 }
 
 pub fn node(name: &str, server: &str) -> NodePlan {
     NodePlan {
+        start: brunt::plan::StartPlan::Bundled,
         name: name.into(),
         role: Role::App,
         server: server.into(),
@@ -79,6 +83,7 @@ pub fn options(script: &str, folder: &Path, without_cgroups: bool) -> Options {
         program: env!("CARGO_BIN_EXE_brunt").into(),
         stand_in: Some(("/bin/sh".into(), vec!["-c".into(), format!("{READY}{script}")])),
         asks_health: false,
+        owns_these: false,
         without_cgroups,
         state_folder: folder.join("state"),
     }

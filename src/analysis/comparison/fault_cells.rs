@@ -11,6 +11,7 @@ use crate::target::Role;
 pub fn fault_label(fault: &Fault) -> (String, String) {
     let on = match &fault.on {
         Selector::Leader(role) => format!("{role} leader"),
+        Selector::Replica(role) => format!("a {role} replica"),
         Selector::ServerOf(node) => format!("server of {node}"),
         other => other.to_string(),
     };
@@ -27,9 +28,10 @@ pub fn fault_label(fault: &Fault) -> (String, String) {
 
 pub fn hits_database(on: &Selector) -> bool {
     match on {
-        Selector::Leader(role) | Selector::Role(role) | Selector::Share(role, _) => {
-            role == Role::Database.name()
-        }
+        Selector::Leader(role)
+        | Selector::Replica(role)
+        | Selector::Role(role)
+        | Selector::Share(role, _) => role == Role::Database.name(),
         Selector::Node(node) => node.starts_with("database-"),
         Selector::Link(_, to) => hits_database(to),
         Selector::ServerOf(_) | Selector::Visitors(_) => false,
@@ -67,9 +69,10 @@ pub fn scaled_cell(run: &Run<'_>, fault: &Fault, seen: &FaultSummary) -> Cell {
 /// The role that a fault is aimed at.
 pub fn role_hit(plan: &Plan, on: &Selector) -> Option<Role> {
     match on {
-        Selector::Role(role) | Selector::Share(role, _) | Selector::Leader(role) => {
-            Role::parse(role)
-        }
+        Selector::Role(role)
+        | Selector::Share(role, _)
+        | Selector::Leader(role)
+        | Selector::Replica(role) => Role::parse(role),
         Selector::Node(name) | Selector::ServerOf(name) => {
             plan.nodes.iter().find(|n| n.name == *name).map(|n| n.role)
         }

@@ -304,7 +304,7 @@ fn role_in_prose(role: Role) -> Option<&'static str> {
         Role::Cdn => Some("a CDN"),
         Role::Balancer => Some("a balancer"),
         Role::Cache => Some("a cache"),
-        Role::Directory | Role::App | Role::Database => None,
+        Role::Directory | Role::App | Role::Database | Role::Service(_) => None,
     }
 }
 

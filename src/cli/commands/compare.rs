@@ -48,7 +48,11 @@ fn run_all(args: &CompareArgs) -> Result<(Compared, Option<PathBuf>)> {
         .with_context(|| format!("cannot make the folder {}", folder.display()))?;
     let options = CompareOptions {
         seed: common.seed,
-        run: RunOptions { workers: common.threads, signal: signals::install() },
+        run: RunOptions {
+            workers: common.threads,
+            owns_these: common.i_own_these,
+            signal: signals::install(),
+        },
         folder: folder.clone(),
     };
     let mut watcher = super::watcher(common.quiet, false);

@@ -18,7 +18,8 @@ pub fn run(args: &LoadArgs) -> Result<u8> {
         None => std::env::temp_dir().join(format!("brunt-load-{}", std::process::id())),
     };
     let is_new = !folder.exists();
-    let options = RunOptions { workers: args.run.threads, signal: signals::install() };
+    let options =
+        RunOptions { workers: args.run.threads, owns_these: false, signal: signals::install() };
     let ran = {
         let mut watcher = super::watcher(args.run.quiet, args.run.no_tui);
         study::run_once(&plan, &setup, &options, &folder, watcher.as_mut())

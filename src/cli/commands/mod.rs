@@ -2,6 +2,7 @@
 
 pub mod compare;
 pub mod doctor;
+pub mod drill;
 pub mod explain;
 pub mod heal;
 pub mod load;
@@ -26,9 +27,10 @@ fn watcher(quiet: bool, plain: bool) -> Box<dyn Watcher> {
 }
 
 /// The exit code that the way a run ended asks for, before any judgement.
-fn code_of_end(runs: &[Ran]) -> Option<u8> {
-    runs.iter().find_map(|ran| match ran.end {
+fn code_of_end<'a>(runs: impl IntoIterator<Item = &'a Ran>) -> Option<u8> {
+    runs.into_iter().find_map(|ran| match ran.end {
         End::Interrupted(signal) => Some(super::exit::of_signal(signal)),
+        End::Guard(_) => Some(super::exit::GUARD),
         End::DiskFull(_) => Some(super::exit::INVALID),
         End::Complete => None,
     })

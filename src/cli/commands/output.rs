@@ -3,7 +3,7 @@
 use crate::analysis::{self, Summary};
 use crate::record::Record;
 use crate::report;
-use crate::study::Compared;
+use crate::study::{Compared, Drills};
 use anyhow::{Context, Result};
 use std::io::{ErrorKind, Write};
 use std::path::Path;
@@ -47,6 +47,19 @@ pub(super) fn write_comparison(folder: &Path, compared: &Compared) -> Result<Str
     write(folder, "summary.json", &report::compare_json(&compared.comparison, &views))?;
     write(folder, "summary.md", &report::compare_markdown(&compared.comparison))?;
     write(folder, "report.html", &report::compare_html(&compared.comparison, &views))
+}
+
+/// Writes each run's reports and the card; the page's path.
+pub(super) fn write_drills(folder: &Path, drills: &Drills) -> Result<String> {
+    let mut links = Vec::new();
+    for run in drills.control.iter().chain(&drills.runs) {
+        write_run(&run.folder, &run.record, &run.summary)?;
+        let name = run.folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        links.push(report::RunLink { href: format!("{name}/report.html"), name });
+    }
+    write(folder, "summary.json", &report::drill_json(&drills.card))?;
+    write(folder, "summary.md", &report::drill_markdown(&drills.card))?;
+    write(folder, "report.html", &report::drill_html(&drills.card, &links))
 }
 
 fn write(folder: &Path, name: &str, text: &str) -> Result<String> {

@@ -14,10 +14,17 @@ pub fn run(args: &RunArgs) -> Result<u8> {
     let target = target::load(&args.target)?;
     let setup = study::prepare(&[&target], Some(&profile))?;
     let mut plan = plan::compile(&target, &profile, common.seed, &setup.facts)?;
+    if args.control {
+        plan = plan.without_faults();
+    }
     plan.thresholds = options::thresholds(&args.asked, &plan)?;
     let subject = study::folder_name(&plan.target);
     let folder = options::record_folder(common.out.as_ref(), &subject, &profile.name)?;
-    let options = RunOptions { workers: common.threads, signal: signals::install() };
+    let options = RunOptions {
+        workers: common.threads,
+        owns_these: common.i_own_these,
+        signal: signals::install(),
+    };
     let mut ran = {
         let mut watcher = super::watcher(common.quiet, false);
         study::run_once(&plan, &setup, &options, &folder, watcher.as_mut())?

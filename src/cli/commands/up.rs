@@ -44,13 +44,15 @@ pub fn run(args: &UpArgs) -> Result<u8> {
 
 /// Every node, and where visitors come in.
 fn addresses(plan: &Plan) -> String {
-    let nodes = plan
-        .nodes
-        .iter()
-        .map(|n| format!("{:<14} http://{:<24} admin http://{}\n", n.name, n.listen, n.admin));
+    let nodes = plan.nodes.iter().map(|n| match n.admin() {
+        Some(admin) => format!("{:<14} http://{:<24} admin http://{admin}\n", n.name, n.listen),
+        None => format!("{:<14} {}\n", n.name, n.listen),
+    });
+    let is_stack = plan.nodes.iter().any(|n| n.start.is_bundled());
+    let path = if is_stack { "/api/feed?page=1" } else { "/" };
     let entries = plan.load.regions.iter().filter_map(|region| match region.routes.first() {
         Some(RoutePlan::Fixed(entry)) => {
-            Some(format!("visitors from {}: http://{entry}/api/feed?page=1\n", region.name))
+            Some(format!("visitors from {}: http://{entry}{path}\n", region.name))
         }
         _ => None,
     });

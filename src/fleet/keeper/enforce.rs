@@ -20,7 +20,9 @@ impl Keeper {
     fn enforce(&mut self, name: &str) {
         let Some(server) = self.servers.get_mut(name) else { return };
         let nodes = || self.nodes.values().filter(|n| n.spec.server == name);
-        let used = server.account(nodes().map(used).fold(Nanos::ZERO, |sum, used| sum + used));
+        let by_nodes = nodes().map(used).fold(Nanos::ZERO, |sum, used| sum + used);
+        let by_competitors = server.competitors.running().map(Running::cpu);
+        let used = server.account(by_competitors.fold(by_nodes, |sum, used| sum + used));
         let Some(budget) = &mut server.budget else { return };
         let signal = match budget.tick(clock::now(), used) {
             Action::Nothing => return,
@@ -28,12 +30,14 @@ impl Keeper {
             Action::Continue => Signal::CONT,
         };
         // A fault that stopped it is not ended by a new period.
-        let is_left_alone = |n: &&Node| signal == Signal::CONT && (n.is_paused || server.is_frozen);
-        for node in nodes().filter(|n| !is_left_alone(n)) {
-            if let Some(running) = &node.running {
-                // A node that ends meanwhile is collected in this turn.
-                let _ = signal_all(running.known(), signal);
-            }
+        if signal == Signal::CONT && server.is_frozen {
+            return;
+        }
+        let is_left_alone = |n: &&Node| signal == Signal::CONT && n.is_paused;
+        let running = nodes().filter(|n| !is_left_alone(n)).filter_map(|n| n.running.as_ref());
+        for running in running.chain(server.competitors.running()) {
+            // What ends meanwhile is collected in this turn.
+            let _ = signal_all(running.known(), signal);
         }
     }
 

@@ -28,13 +28,16 @@ impl Keeper {
     /// Journal ahead; nothing is changed yet. Once more is the same as once.
     pub(super) fn prepare(&mut self, hold: String, lever: Lever) -> io::Result<Stamp> {
         let before = clock::now();
-        levers::check(self, &lever)?;
         if let Some(held) = self.holds.get(&hold) {
             return match held.lever == lever {
                 true => Ok(stamp(before, "in the journal already")),
                 false => refused(format!("`{hold}` holds something else")),
             };
         }
+        // These may take their time: at the instant they have been done.
+        self.check_attached(&lever)?;
+        levers::check(self, &lever)?;
+        self.remember(&lever)?;
         self.reach("hold.written ahead: before");
         self.append(&Entry::Holding { hold: hold.clone(), lever: lever.clone() })?;
         self.reach("hold.written ahead");
@@ -80,11 +83,17 @@ impl Keeper {
         Ok(Stamp { proof, ..stamp })
     }
 
-    /// A node that has just been started: what is held of it is held of the new process too.
+    /// A node that has just been started: what is held of it is held of the new process too, and
+    /// what its server could not have before, it may have now.
     pub(super) fn hold_anew(&mut self, node: &str) -> io::Result<()> {
-        let of_node = |held: &&Held| held.lever.object() == node && held.since.is_some();
-        let levers: Vec<Lever> =
-            self.holds.values().filter(of_node).map(|h| h.lever.clone()).collect();
+        let server = self.node(node)?.spec.server.clone();
+        let is_late = |lever: &Lever| {
+            let late = matches!(lever, Lever::Competitor { .. } | Lever::MemoryLimit { .. });
+            late && lever.object() == server
+        };
+        let of_node = |lever: &&Lever| lever.object() == node || is_late(lever);
+        let on = self.holds.values().filter(|h| h.since.is_some()).map(|h| &h.lever);
+        let levers: Vec<Lever> = on.filter(of_node).cloned().collect();
         levers.iter().try_for_each(|lever| levers::apply(self, lever).map(drop))
     }
 
@@ -112,7 +121,7 @@ impl Keeper {
         failpoint::reach(point, self.setup.brunt);
     }
 
-    fn append(&mut self, entry: &Entry) -> io::Result<()> {
+    pub(super) fn append(&mut self, entry: &Entry) -> io::Result<()> {
         match &mut self.journal {
             Some(journal) => journal.append(entry),
             None => refused("the run is over".into()),

@@ -2,7 +2,9 @@
 //! everything. brunt gone (its end of the socket pair closed, for whatever reason): it undoes all
 //! and exits. Signals that a terminal sends do not reach it.
 
+mod attached;
 mod enforce;
+mod environment;
 mod holds;
 mod levers;
 mod log;
@@ -17,10 +19,11 @@ mod undo;
 use super::protocol::{Answer, Ask, HANDED_FD, LINE_BYTES_MAX, Request, Setup, Stamp, Tell};
 use crate::base::{Nanos, clock};
 use crate::host::affinity;
-use crate::host::cgroup::Cgroups;
+use crate::host::cgroup::{Cgroups, Group};
 use crate::host::failpoint;
 use crate::host::journal::{Entry, Header, Journal};
 use crate::host::process::{Identity, boot_id};
+use attached::Attached;
 use holds::Held;
 use log::Log;
 use nix::sys::signal::{SigHandler, Signal, signal};
@@ -160,8 +163,12 @@ pub struct Keeper {
     journal: Option<Journal>,
     nodes: BTreeMap<String, Node>,
     servers: BTreeMap<String, Server>,
+    /// Servers that ran before, by name.
+    attached: BTreeMap<String, Attached>,
     /// What faults hold now, by the id of the hold.
     holds: BTreeMap<String, Held>,
+    /// What is there of it in the run's own network.
+    packets: levers::packets::Made,
     /// For brunt, in the order in which it happened.
     news: Vec<Tell>,
     /// When to look again for what is rarely looked for.
@@ -199,7 +206,9 @@ impl Keeper {
             journal: Some(journal),
             nodes: BTreeMap::new(),
             servers: BTreeMap::new(),
+            attached: BTreeMap::new(),
             holds: BTreeMap::new(),
+            packets: levers::packets::Made::default(),
             news: Vec::new(),
             housekeeping_at: Nanos::ZERO,
             started_setup,
@@ -215,7 +224,10 @@ impl Keeper {
 
     fn make(&mut self) -> io::Result<()> {
         for spec in self.setup.servers.clone() {
-            let group = self.cgroups.create(&spec.name)?;
+            let group = match spec.is_attached {
+                true => Group::default(),
+                false => self.cgroups.create(&spec.name)?,
+            };
             let server = Server::new(spec.clone(), group, self.setup.period)?;
             self.servers.insert(spec.name, server);
             self.reach("setup.group made");
@@ -225,9 +237,9 @@ impl Keeper {
                 io::Error::new(e.kind(), format!("creating {}: {e}", spec.log.display()))
             })?;
             let (running, restart_at) = (None, None);
-            let (is_held, is_paused) = (false, false);
+            let (is_held, is_paused, lowered) = (false, false, Vec::new());
             let name = spec.name.clone();
-            let node = Node { spec, running, is_held, is_paused, restart_at, log };
+            let node = Node { spec, running, is_held, is_paused, lowered, restart_at, log };
             self.nodes.insert(name, node);
         }
         Ok(())
@@ -261,6 +273,7 @@ impl Keeper {
     }
 
     fn collect_exits(&mut self) {
+        self.servers.values_mut().for_each(|s| s.competitors.collect());
         let names: Vec<String> = self.nodes.keys().cloned().collect();
         for name in names {
             self.collect_exit(&name);
@@ -282,7 +295,8 @@ impl Keeper {
         let is_expected = node.is_held;
         let server = self.servers.get(&node.spec.server)?;
         let repair_time = server.spec.restart_after.max(REPAIR_TIME_MIN);
-        node.restart_at = (!is_expected).then(|| at + repair_time);
+        let is_ours = !server.spec.is_attached;
+        node.restart_at = (is_ours && !is_expected).then(|| at + repair_time);
         let line = |line| Tell::Line { node: name.into(), line };
         self.news.extend(lines.into_iter().map(line));
         let exited = Tell::Exited { node: name.into(), at, how: how.clone(), is_expected };
@@ -313,6 +327,7 @@ impl Keeper {
             self.housekeeping_at = now + poll::HOUSEKEEPING;
             self.reap_strays();
             self.look_for_descendants();
+            self.end_long_holds();
         }
     }
 }

@@ -1,11 +1,13 @@
 //! One node as the keeper sees it: its process while it runs, its pipes, its log.
 
+use super::levers::Lowered;
 use super::log::Log;
 use super::spawn::Spawned;
 use crate::base::Nanos;
 use crate::fleet::protocol::NodeSpec;
+use crate::host::attach::members;
 use crate::host::budget::process_cpu;
-use crate::host::process::{Identity, Process, Stat, descendants};
+use crate::host::process::{Identity, Process, Stat};
 use nix::sys::signal::{Signal as NixSignal, killpg};
 use nix::unistd::Pid;
 use rustix::process::Signal;
@@ -26,12 +28,26 @@ pub struct Node {
     /// A fault or a stop wants it down: its exit is explained and it is not started by itself.
     pub is_held: bool,
     pub is_paused: bool,
+    /// Processes with fewer descriptors than they had.
+    pub lowered: Vec<Lowered>,
     pub restart_at: Option<Nanos>,
     pub log: Log,
 }
 
+impl Node {
+    /// Takes what it says, so that it does not wait for a reader while it ends.
+    pub fn drain(&mut self) {
+        if let Some(running) = &mut self.running {
+            running.read_output(&mut self.log);
+        }
+    }
+}
+
 pub struct Running {
-    child: Child,
+    /// `None` of what ran before: it is never ended.
+    child: Option<Child>,
+    /// The node's own processes: one, unless several were found.
+    roots: Vec<Identity>,
     pub held: Process,
     pub output: Option<OwnedFd>,
     pub events: Option<OwnedFd>,
@@ -50,9 +66,18 @@ impl Running {
             let _ = spawned.child.kill();
             let _ = spawned.child.wait();
         })?;
-        let (output, events) = (Some(spawned.output), Some(spawned.events));
+        let (output, events) = (Some(spawned.output), spawned.events);
         let (partial, descendants) = (Vec::new(), Vec::new());
-        Ok(Running { child: spawned.child, held, output, events, partial, descendants })
+        let (child, roots) = (Some(spawned.child), vec![held.identity]);
+        Ok(Running { child, roots, held, output, events, partial, descendants })
+    }
+
+    /// What ran before; `None` when nothing was found.
+    pub fn attached(mut found: Vec<Process>) -> Option<Running> {
+        let roots = found.iter().map(|p| p.identity).collect();
+        let held = if found.is_empty() { None } else { Some(found.remove(0)) }?;
+        let (output, events, partial) = (None, None, Vec::new());
+        Some(Running { child: None, roots, held, output, events, partial, descendants: found })
     }
 
     pub fn identity(&self) -> Identity {
@@ -61,19 +86,13 @@ impl Running {
 
     /// The node's process and all that it started, each held.
     pub fn members(&self) -> Vec<Process> {
-        let own = Process::open(self.identity()).ok();
-        own.into_iter().chain(self.below()).collect()
-    }
-
-    fn below(&self) -> impl Iterator<Item = Process> {
-        let below = descendants(self.identity().pid).into_iter();
-        let ids = below.map(|s| Identity { pid: s.pid, start_time: s.start_time });
-        ids.filter_map(|identity| Process::open(identity).ok())
+        members(&self.roots)
     }
 
     /// Remembers what it started, for [`Running::known`].
     pub fn look_for_descendants(&mut self) {
-        self.descendants = self.below().collect();
+        let own = self.identity();
+        self.descendants = self.members().into_iter().filter(|p| p.identity != own).collect();
     }
 
     /// Its process and those of its descendants that are known and run.
@@ -93,8 +112,9 @@ impl Running {
         if !self.held.wait_exit(Duration::ZERO) {
             return None;
         }
-        let _ = killpg(Pid::from_raw(self.identity().pid), NixSignal::SIGKILL);
-        let status = self.child.wait();
+        let Some(child) = &mut self.child else { return Some("ended by itself".into()) };
+        let _ = killpg(Pid::from_raw(self.held.identity.pid), NixSignal::SIGKILL);
+        let status = child.wait();
         Some(status.map_or_else(|e| format!("ended, but not ours to ask: {e}"), how))
     }
 

@@ -5,7 +5,7 @@ use super::Keeper;
 use super::node::{Running, signal_all};
 use super::spawn::spawn;
 use crate::base::{Nanos, clock};
-use crate::fleet::protocol::{Answer, Ask, Stamp, Tell};
+use crate::fleet::protocol::{Answer, Ask, NodeKind, ServerUse, Stamp, Tell};
 use crate::host::journal::Entry;
 use crate::host::process::Process;
 use rustix::process::Signal;
@@ -32,7 +32,9 @@ impl Keeper {
             Ask::Hold { hold, lever } => self.hold(hold, lever),
             Ask::Release { hold } => self.release(&hold),
             Ask::ServerUse => {
-                return Ok(Answer::Use(self.servers.values().map(|s| s.cpu_use()).collect()));
+                return Ok(Answer::Use(
+                    self.servers.values().map(|s| self.cpu_use_of(s)).collect(),
+                ));
             }
             Ask::Setup(_) | Ask::Shutdown => refused("answered elsewhere".into()),
         };
@@ -49,6 +51,9 @@ impl Keeper {
             return refused(format!("node {name} runs already"));
         }
         let spec = node.spec.clone();
+        if let NodeKind::Attached(attach) = &spec.kind {
+            return self.attach(name, attach);
+        }
         let server = self.server(&spec.server)?;
         if server.is_frozen {
             return refused(format!("server {} is frozen; thaw or kill it first", spec.server));
@@ -85,10 +90,14 @@ impl Keeper {
     }
 
     fn kill_node(&mut self, name: &str) -> io::Result<Stamp> {
+        self.refuse_to_end(name)?;
         let running = self.running(name)?;
+        let below = running.members();
         let before = clock::now();
         running.held.signal(Signal::KILL)?;
         let after = clock::now();
+        // What a service has started would go on serving without it.
+        signal_all(&below, Signal::KILL)?;
         // Not at once after the signal: the exit must be explained when it is collected.
         let is_gone = running.held.wait_exit(EFFECT_BOUND.duration());
         let node = self.node_mut(name)?;
@@ -102,6 +111,7 @@ impl Keeper {
 
     /// Only sends the signal; the exit is told when it comes.
     fn terminate_node(&mut self, name: &str) -> io::Result<Stamp> {
+        self.refuse_to_end(name)?;
         let running = self.running(name)?;
         let before = clock::now();
         running.held.signal(Signal::TERM)?;
@@ -114,6 +124,7 @@ impl Keeper {
 
     /// Kills all of a server's processes, frozen or not, and leaves the server ready to be started.
     fn kill_server(&mut self, name: &str) -> io::Result<Stamp> {
+        self.refuse_to_end(name)?;
         let nodes = self.server(name)?.spec.nodes.clone();
         for node in &nodes {
             let node = self.node_mut(node)?;
@@ -134,6 +145,7 @@ impl Keeper {
             return refused(format!("process {} still runs", alive.identity.pid));
         }
         nodes.iter().for_each(|node| drop(self.collect_exit(node)));
+        self.server_mut(name)?.competitors.collect();
         group.freeze(false)?;
         self.server_mut(name)?.is_frozen = false;
         // Who still wants it frozen has it frozen, empty as it is.
@@ -158,8 +170,28 @@ impl Keeper {
         Ok(Stamp { before, after, mechanism: "spawn".into(), proof: proof.join(", ") })
     }
 
-    /// A server's processes, held; without the nodes that a fault of their own has paused.
+    /// What a server has used so far; of one that ran before, what its processes have.
+    pub(super) fn cpu_use_of(&self, server: &super::Server) -> ServerUse {
+        let mut cpu = server.cpu_use();
+        if let Some(denied) = self.throttled_of_attached(&server.spec.name) {
+            let nodes = self.nodes.values().filter(|n| n.spec.server == server.spec.name);
+            let used = nodes.filter_map(|n| n.running.as_ref()).map(Running::cpu);
+            cpu.used = used.fold(Nanos::ZERO, |sum, one| sum + one);
+            cpu.throttled += denied;
+        }
+        cpu
+    }
+
+    /// All processes in a server, held; without the nodes that a fault of their own has paused.
     pub(super) fn members(&self, server: &str, without_paused: bool) -> Vec<Process> {
+        let competitors =
+            self.servers.get(server).into_iter().flat_map(|s| s.competitors.running());
+        let own = self.own_members(server, without_paused);
+        own.into_iter().chain(competitors.flat_map(Running::members)).collect()
+    }
+
+    /// Those of its nodes.
+    pub(super) fn own_members(&self, server: &str, without_paused: bool) -> Vec<Process> {
         let nodes = self.nodes.values().filter(|n| n.spec.server == server);
         let nodes = nodes.filter(|n| !(without_paused && n.is_paused));
         nodes.filter_map(|n| n.running.as_ref()).flat_map(Running::members).collect()

@@ -1,9 +1,10 @@
 //! One server as the keeper sees it: its group, its share and, without cgroups, its budget.
 
+use super::levers::Competitors;
 use crate::base::{Nanos, clock};
 use crate::fleet::protocol::{ServerSpec, ServerUse, Stamp};
 use crate::host::budget::Budget;
-use crate::host::cgroup::Group;
+use crate::host::cgroup::{Group, Limit, Rates};
 use crate::host::quota::Quota;
 use std::io;
 
@@ -15,11 +16,21 @@ pub struct Server {
     pub is_frozen: bool,
     /// Fewer cores than the stack's, while a fault takes them away.
     pub cpus: Option<Vec<u32>>,
+    pub competitors: Competitors,
+    pub was: Was,
     /// CPU of all its processes so far, ended ones too; it never falls.
     used: Nanos,
     /// CPU of the running ones when last looked at.
     used_last: Nanos,
     period: Nanos,
+}
+
+/// What the server's group had before the first of the holds that are on it now.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Was {
+    pub memory_limit: Option<Limit>,
+    pub memory_mark: Option<Limit>,
+    pub disk_rates: Option<Rates>,
 }
 
 impl Server {
@@ -34,6 +45,8 @@ impl Server {
             budget: None,
             is_frozen: false,
             cpus: None,
+            competitors: Competitors::default(),
+            was: Was::default(),
             used: Nanos::ZERO,
             used_last: Nanos::ZERO,
             period,
@@ -61,7 +74,7 @@ impl Server {
         Ok(Stamp { before, after: clock::now(), mechanism: mechanism.into(), proof })
     }
 
-    fn set_budget(&mut self, quota: Quota, now: Nanos) -> String {
+    pub fn set_budget(&mut self, quota: Quota, now: Nanos) -> String {
         match &mut self.budget {
             Some(budget) => budget.set_quota(quota, now),
             None => self.budget = Some(Budget::new(quota, now)),

@@ -1,7 +1,8 @@
 //! Starts a node so that it cannot outlive the keeper: its own session, its server's group, its
 //! cores and the parent-death signal are in force before it executes.
 
-use crate::fleet::protocol::{HANDED_FD, NodeSpec};
+use super::environment::resolved;
+use crate::fleet::protocol::{HANDED_FD, NodeKind, NodeSpec};
 use crate::host::affinity;
 use crate::host::cgroup::Group;
 use crate::host::heal::RUN_VARIABLE;
@@ -21,19 +22,34 @@ const EVENTS_FD_VARIABLE: &str = "BRUNT_EVENTS_FD";
 pub struct Spawned {
     pub child: Child,
     pub output: OwnedFd,
-    pub events: OwnedFd,
+    /// Of a bundled node.
+    pub events: Option<OwnedFd>,
 }
 
 /// # Errors
 /// When the program cannot be executed or a limit of the system is met.
 pub fn spawn(spec: &NodeSpec, run: &str, group: &Group, cpus: &[u32]) -> io::Result<Spawned> {
     let (output, output_writer) = pipe()?;
-    let (events, events_writer) = pipe()?;
+    let (events, events_writer) = match spec.kind {
+        NodeKind::Bundled => pipe().map(|(reader, writer)| (Some(reader), Some(writer)))?,
+        NodeKind::Service | NodeKind::Attached(_) => (None, None),
+    };
     let mut command = Command::new(&spec.program);
+    for argument in &spec.arguments {
+        command.arg(resolved(argument)?);
+    }
+    for (name, value) in &spec.env {
+        command.env(name, resolved(value)?);
+    }
+    if let Some(folder) = &spec.folder {
+        command.current_dir(folder);
+    }
+    match events {
+        Some(_) => command.env(EVENTS_FD_VARIABLE, HANDED_FD.to_string()),
+        None => command.env_remove(EVENTS_FD_VARIABLE),
+    };
     command
-        .args(&spec.arguments)
         .env(RUN_VARIABLE, run)
-        .env(EVENTS_FD_VARIABLE, HANDED_FD.to_string())
         .stdin(stdin_of(&spec.stdin)?)
         .stdout(output_writer.try_clone()?)
         .stderr(output_writer);
@@ -44,7 +60,7 @@ pub fn spawn(spec: &NodeSpec, run: &str, group: &Group, cpus: &[u32]) -> io::Res
     Ok(Spawned { child, output, events })
 }
 
-fn prepare(command: &mut Command, attach: Vec<File>, events: OwnedFd, cpus: &[u32]) {
+fn prepare(command: &mut Command, attach: Vec<File>, events: Option<OwnedFd>, cpus: &[u32]) {
     let keeper = std::process::id();
     let mask = affinity::mask(cpus);
     let before_exec = move || {
@@ -54,7 +70,7 @@ fn prepare(command: &mut Command, attach: Vec<File>, events: OwnedFd, cpus: &[u3
         rustix::process::setsid()?;
         rustix::thread::sched_setaffinity(None, &mask)?;
         default_signals()?;
-        hand_over(&events)?;
+        events.as_ref().map_or(Ok(()), hand_over)?;
         rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
         // The keeper may have died before the signal was asked for.
         let parent = rustix::process::getppid().map_or(0, |p| p.as_raw_nonzero().get());

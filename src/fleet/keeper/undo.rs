@@ -1,12 +1,17 @@
 //! The end: nothing that this run started or made is left, and the keeper has looked.
 
 use super::Keeper;
+use super::node::{Node, signal_all};
 use crate::base::Nanos;
+use crate::fleet::protocol::NodeKind;
 use crate::host::cgroup::files::within;
 use crate::host::heal::{kill_all, marked, remove_work_folder};
 use crate::host::process::{Identity, descendants};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
+use rustix::process::Signal;
 
+/// For all services together to end by themselves.
+const END_BOUND: Nanos = Nanos::from_secs(3);
 /// For all processes together; SIGKILL needs milliseconds.
 const BOUND: Nanos = Nanos::from_secs(5);
 
@@ -19,6 +24,8 @@ impl Keeper {
             node.restart_at = None;
         }
         let mut left = Vec::new();
+        self.give_back_attached(&mut left);
+        self.ask_to_end();
         for server in self.servers.values() {
             if let Err(e) = server.group.kill() {
                 left.push(e.to_string());
@@ -35,6 +42,23 @@ impl Keeper {
         self.reach("undo.before the journal goes");
         self.forget(&mut left);
         left
+    }
+
+    /// Programs of the user's own may have something to put away: SIGTERM, and some time.
+    fn ask_to_end(&mut self) {
+        let services = self.nodes.values().filter(|n| n.spec.kind == NodeKind::Service);
+        let mut asked = Vec::new();
+        for running in services.filter_map(|n| n.running.as_ref()) {
+            if running.held.signal(Signal::TERM).is_ok() {
+                // One that is stopped would not hear of it.
+                let _ = signal_all(&running.members(), Signal::CONT);
+                asked.push(running.identity());
+            }
+        }
+        within(END_BOUND, || {
+            self.nodes.values_mut().for_each(Node::drain);
+            !asked.iter().any(|identity| identity.is_alive())
+        });
     }
 
     fn kill_descendants(&mut self, left: &mut Vec<String>) {
@@ -54,6 +78,11 @@ impl Keeper {
         if !within(BOUND, is_gone) {
             left.extend(find().iter().map(|p| format!("process {} still runs", p.pid)));
         }
+    }
+
+    fn is_competitor(&self, pid: i32) -> bool {
+        let all = self.servers.values().flat_map(|s| s.competitors.running());
+        all.into_iter().any(|running| running.identity().pid == pid)
     }
 
     /// The journal goes last, and only when all is clean: else `brunt heal` needs it.
@@ -82,6 +111,8 @@ impl Keeper {
                 self.nodes.values().find(|n| is_node(n)).map(|n| n.spec.name.clone())
             {
                 self.collect_exit(&name);
+            } else if self.is_competitor(pid.as_raw()) {
+                self.servers.values_mut().for_each(|s| s.competitors.collect());
             } else {
                 let _ = waitpid(pid, None);
             }

@@ -1,8 +1,13 @@
 //! One server's group, in as many hierarchies as its facilities need.
 
 use super::clear;
+use super::disk::DiskGroup;
+use super::files::read;
+use super::memory::MemoryGroup;
+use super::place::Place;
 use super::v1::{self, CpuV1};
 use super::v2;
+use crate::base::Nanos;
 use crate::host::quota::{CpuUse, Quota};
 use std::fs::File;
 use std::io;
@@ -22,11 +27,13 @@ pub enum ControlGroup {
     V1Freezer(PathBuf),
 }
 
-/// What a server's processes are attached to. Either part may be missing.
+/// What a server's processes are attached to. Each part may be missing.
 #[derive(Clone, Debug, Default)]
 pub struct Group {
     pub quota: Option<QuotaGroup>,
     pub control: Option<ControlGroup>,
+    pub memory: Option<MemoryGroup>,
+    pub disk: Option<DiskGroup>,
 }
 
 impl Group {
@@ -47,6 +54,8 @@ impl Group {
             }
             None => {}
         }
+        let places = self.memory.iter().map(|m| &m.0).chain(self.disk.iter().map(|d| &d.0));
+        all.extend(places.map(|place| Place::folder(place).to_path_buf()));
         all.sort();
         all.dedup();
         all
@@ -87,6 +96,16 @@ impl Group {
             None => (by_tree, None),
         };
         Some(CpuUse { used: used?, throttled: throttled.unwrap_or_default() })
+    }
+
+    /// Time in which at least one of its processes waited for `memory` or `io`, where the kernel
+    /// keeps it (`psi.rst`): in v2 groups only, also beside v1 controllers.
+    pub fn stalled(&self, resource: &str) -> Option<Nanos> {
+        let Some(ControlGroup::V2(folder)) = &self.control else { return None };
+        let text = read(folder, &format!("{resource}.pressure")).ok()?;
+        let some = text.lines().find_map(|line| line.strip_prefix("some "))?;
+        let total = some.split(' ').find_map(|pair| pair.strip_prefix("total="))?;
+        total.parse().ok().map(Nanos::from_micros)
     }
 
     /// `Ok(None)` where nothing here can freeze.

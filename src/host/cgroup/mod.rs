@@ -1,16 +1,24 @@
-//! cgroups, chosen per facility and found out by doing: the CPU quota from v1 or v2, freeze and
-//! kill from a v2 tree even where the controllers are on v1, else from the v1 freezer.
+//! cgroups, chosen per facility and found out by doing: the CPU quota, memory and the disk each from
+//! v1 or v2, freeze and kill from a v2 tree even where the controllers are on v1, else from the v1
+//! freezer.
 //!
 //! Every group is `brunt-<run id>/<server>`, made below the group in which brunt was started.
 
 pub mod clear;
+mod disk;
 pub mod files;
 mod group;
+mod memory;
 mod mounts;
+mod place;
 mod v1;
 mod v2;
 
+pub use disk::{DiskGroup, Moved, Rates};
 pub use group::{ControlGroup, Group, QuotaGroup};
+pub use memory::{MemoryEvents, MemoryGroup};
+pub use mounts::{group_folders, home_of};
+pub use place::{Limit, Place};
 
 use crate::base::Nanos;
 use crate::host::quota::Quota;
@@ -18,6 +26,14 @@ use mounts::{Hierarchy, hierarchies, upwards};
 use std::io;
 use std::path::{Path, PathBuf};
 use v1::CpuV1;
+
+/// Sets the quota of a group in a hierarchy of version 1; what is seen afterwards.
+///
+/// # Errors
+/// When the kernel refuses it.
+pub fn set_quota_v1(folder: &Path, quota: Quota) -> io::Result<String> {
+    CpuV1 { cpu: folder.to_path_buf(), acct: None }.set(quota)
+}
 
 /// The folder that holds all of a run's groups in one hierarchy.
 pub fn run_name(run: &str) -> String {
@@ -42,6 +58,8 @@ pub struct Cgroups {
     run: String,
     quota: Option<QuotaTree>,
     control: Option<ControlTree>,
+    memory: Option<Place>,
+    disk: Option<Place>,
 }
 
 impl Cgroups {
@@ -50,12 +68,16 @@ impl Cgroups {
         let all = hierarchies();
         let quota = quota_v1(&all).or_else(|| quota_v2(&all));
         let control = control_v2(&all, quota.as_ref()).or_else(|| control_v1(&all));
-        Cgroups { run: run.to_string(), quota, control }
+        let v2 = v2_base(quota.as_ref(), control.as_ref());
+        let memory = place(&all, "memory", v2, limits_memory);
+        let disk = place(&all, "blkio", v2, throttles_disks);
+        Cgroups { run: run.to_string(), quota, control, memory, disk }
     }
 
     /// As on a machine where no cgroup is writable.
     pub fn none(run: &str) -> Cgroups {
-        Cgroups { run: run.to_string(), quota: None, control: None }
+        let run = run.to_string();
+        Cgroups { run, quota: None, control: None, memory: None, disk: None }
     }
 
     pub fn has_quota(&self) -> bool {
@@ -74,11 +96,11 @@ impl Cgroups {
 
     /// The run's own folder in each hierarchy that is used.
     pub fn run_folders(&self) -> Vec<PathBuf> {
-        let mut bases: Vec<&PathBuf> = Vec::new();
+        let mut bases: Vec<&Path> = Vec::new();
         match &self.quota {
             Some(QuotaTree::V1 { cpu, acct }) => {
                 bases.push(cpu);
-                bases.extend(acct);
+                bases.extend(acct.as_deref());
             }
             Some(QuotaTree::V2 { base, .. }) => bases.push(base),
             None => {}
@@ -87,6 +109,7 @@ impl Cgroups {
             Some(ControlTree::V2(base) | ControlTree::V1Freezer(base)) => bases.push(base),
             None => {}
         }
+        bases.extend(self.memory.iter().chain(&self.disk).map(Place::folder));
         bases.sort();
         bases.dedup();
         bases.into_iter().map(|b| b.join(run_name(&self.run))).collect()
@@ -95,15 +118,21 @@ impl Cgroups {
     /// Makes a server's group. Write the journal ahead: [`Cgroups::run_folders`].
     ///
     /// # Errors
-    /// When the kernel refuses a folder or the cpu controller.
+    /// When the kernel refuses a folder or a controller.
     pub fn create(&self, server: &str) -> io::Result<Group> {
         for folder in self.run_folders() {
             group::make(&folder)?;
         }
         if let Some(QuotaTree::V2 { base, .. }) = &self.quota {
-            v2::enable_cpu(&base.join(run_name(&self.run)))?;
+            v2::enable(&base.join(run_name(&self.run)), "cpu")?;
+        }
+        for (place, controller) in [(&self.memory, "memory"), (&self.disk, "io")] {
+            if let Some(Place::V2(base)) = place {
+                v2::enable(&base.join(run_name(&self.run)), controller)?;
+            }
         }
         let leaf = |base: &Path| base.join(run_name(&self.run)).join(server);
+        let own = |place: &Place| place.below(&run_name(&self.run)).below(server);
         let group = Group {
             quota: self.quota.as_ref().map(|tree| match tree {
                 QuotaTree::V1 { cpu, acct } => {
@@ -115,6 +144,8 @@ impl Cgroups {
                 ControlTree::V2(base) => ControlGroup::V2(leaf(base)),
                 ControlTree::V1Freezer(base) => ControlGroup::V1Freezer(leaf(base)),
             }),
+            memory: self.memory.as_ref().map(|place| MemoryGroup(own(place))),
+            disk: self.disk.as_ref().map(|place| DiskGroup(own(place))),
         };
         for folder in group.folders() {
             group::make(&folder)?;
@@ -153,7 +184,7 @@ fn quota_v1(all: &[Hierarchy]) -> Option<QuotaTree> {
 fn quota_v2(all: &[Hierarchy]) -> Option<QuotaTree> {
     let tree = all.iter().find(|h| h.is_v2)?;
     let base = upwards(&tree.own, &tree.mount).find(|base| {
-        v2::enable_cpu(base).is_ok()
+        v2::enable(base, "cpu").is_ok()
             && try_in(base, |leaf| v2::set_quota(leaf, trial()).is_ok() && can_attach(leaf))
     })?;
     let is_delegated = !rustix::process::geteuid().is_root();
@@ -175,6 +206,44 @@ fn control_v1(all: &[Hierarchy]) -> Option<ControlTree> {
     let base = v1_base(all, "freezer")?;
     try_in(&base, |leaf| leaf.join("freezer.state").exists() && can_attach(leaf))
         .then_some(ControlTree::V1Freezer(base))
+}
+
+/// The tree of v2 that is used; a process is in one group of it, so all facilities share it.
+fn v2_base<'a>(quota: Option<&'a QuotaTree>, control: Option<&'a ControlTree>) -> Option<&'a Path> {
+    match (quota, control) {
+        (Some(QuotaTree::V2 { base, .. }), _) | (_, Some(ControlTree::V2(base))) => Some(base),
+        _ => None,
+    }
+}
+
+/// Where groups of this controller (in v1's words) can be made, limited and entered.
+fn place(
+    all: &[Hierarchy],
+    controller: &str,
+    v2: Option<&Path>,
+    works: impl Fn(&Place) -> bool,
+) -> Option<Place> {
+    let tried = |place: Place, below: fn(PathBuf) -> Place| {
+        let is_fine = try_in(place.folder(), |leaf| works(&below(leaf.into())) && can_attach(leaf));
+        is_fine.then_some(place)
+    };
+    let in_v1 = || tried(Place::V1(v1_base(all, controller)?), Place::V1);
+    let in_v2 = || {
+        let base = v2?;
+        v2::enable(base, if controller == "blkio" { "io" } else { controller }).ok()?;
+        tried(Place::V2(base.into()), Place::V2)
+    };
+    in_v1().or_else(in_v2)
+}
+
+fn limits_memory(leaf: &Place) -> bool {
+    let limit = Limit(Some(crate::base::Bytes(64 << 20)));
+    MemoryGroup(leaf.clone()).set_limit(limit).is_ok_and(|seen| seen == limit)
+}
+
+/// Without asking which disk: that is known when one is to be slowed down.
+fn throttles_disks(leaf: &Place) -> bool {
+    DiskGroup(leaf.clone()).rates(super::block::Device { major: 0, minor: 0 }).is_ok()
 }
 
 fn trial() -> Quota {

@@ -19,6 +19,25 @@ pub fn hierarchies() -> Vec<Hierarchy> {
     parse(&read("/proc/self/mountinfo"), &read("/proc/self/cgroup"))
 }
 
+/// The group of a process in the hierarchy of the cpu controller, where that is one of version 1.
+pub fn home_of(pid: i32) -> Option<PathBuf> {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let all = parse(&read("/proc/self/mountinfo"), &read(&format!("/proc/{pid}/cgroup")));
+    let cpu = all.into_iter().find(|h| h.controllers.iter().any(|c| c == "cpu"))?;
+    cpu.own.is_dir().then_some(cpu.own)
+}
+
+/// The folders of a group that is named by one of them, or by its path inside the hierarchies.
+pub fn group_folders(path: &Path) -> Vec<PathBuf> {
+    let is_group = |folder: &PathBuf| folder.join("cgroup.procs").is_file();
+    let named = path.to_path_buf();
+    if is_group(&named) {
+        return vec![named];
+    }
+    let inside = path.strip_prefix("/").unwrap_or(path);
+    hierarchies().into_iter().map(|h| h.mount.join(inside)).filter(is_group).collect()
+}
+
 fn parse(mountinfo: &str, own: &str) -> Vec<Hierarchy> {
     mountinfo.lines().filter_map(|line| hierarchy(line, own)).collect()
 }

@@ -48,17 +48,18 @@ pub fn is_populated(folder: &Path) -> Option<bool> {
     keyed(folder, "cgroup.events", "populated").map(|n| n != 0)
 }
 
-/// Lets groups below have the cpu controller. Stays on: another brunt may rely on it.
+/// Lets groups below have this controller. Stays on: another brunt may rely on it.
 ///
 /// # Errors
 /// `EBUSY` when processes are in this very group (the no-internal-process rule).
-pub fn enable_cpu(folder: &Path) -> io::Result<()> {
-    let has = |file| read(folder, file).is_ok_and(|t| t.split(' ').any(|c| c == "cpu"));
+pub fn enable(folder: &Path, controller: &str) -> io::Result<()> {
+    let has = |file| read(folder, file).is_ok_and(|t| t.split(' ').any(|c| c == controller));
     if has("cgroup.subtree_control") {
         return Ok(());
     }
     if !has("cgroup.controllers") {
-        return Err(io::Error::new(io::ErrorKind::Unsupported, "no cpu controller here"));
+        let text = format!("no {controller} controller in {}", folder.display());
+        return Err(io::Error::new(io::ErrorKind::Unsupported, text));
     }
-    write(folder, "cgroup.subtree_control", "+cpu")
+    write(folder, "cgroup.subtree_control", &format!("+{controller}"))
 }

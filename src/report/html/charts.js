@@ -21,7 +21,7 @@
   const colour = i => css("--t" + (i % 6));
   const middle = values => values.map((_, s) => s + 0.5);
   const dashes = ["solid", "dot", "dash", "longdash", "dashdot", "longdashdot"];
-  const timelines = ["in-time", "rate", "latency", "cpu", "nodes"];
+  const timelines = ["lanes", "in-time", "rate", "latency", "cpu", "nodes"];
   const lastOf = D.phases.length ? D.phases[D.phases.length - 1].end : 1;
   const config = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
   let chosen = Math.max(0, busiest());
@@ -78,6 +78,26 @@
   // Lines that lie on one another stay visible: the first ones are wider.
   const under = i => 2 + 1.3 * Math.max(0, Math.min(D.targets.length, 4) - 1 - i);
   const lineOf = (t, i, y, more) => ({ x: middle(y), y, name: escape(t.name), mode: "lines", line: { color: colour(i), width: 2, ...(more || {}) } });
+
+  // Faults in the bands' colour, what they did in the colour of bad news, the rest in the target's.
+  function lanes() {
+    const rows = D.targets.flatMap((t, i) => t.lanes.map(lane => ({ lane, i })));
+    const many = D.targets.length > 1;
+    const colourOf = ({ lane, i }) => lane.kind === "fault" ? css("--band") : lane.kind === "effect" ? css("--bad") : colour(i);
+    const bars = rows.flatMap((row, y) => row.lane.bars.map(b => {
+      const text = escape((many ? D.targets[row.i].name + ": " : "") + b.text);
+      const isLong = (b.end - b.start) / lastOf > 0.3, isLate = b.start / lastOf > 0.7;
+      return {
+        type: "bar", orientation: "h", y: [y], base: [b.start], x: [b.end - b.start], width: 0.72, name: text,
+        marker: { color: colourOf(row), opacity: row.lane.kind === "leader" ? 0.35 : 0.75 },
+        text: [isLate && !isLong ? "" : text], textposition: isLong ? "inside" : "outside", insidetextanchor: "start", cliponaxis: true,
+        textfont: { size: 12, color: css("--ink") }, outsidetextfont: { size: 12, color: css("--ink") }, constraintext: "none",
+        hovertemplate: text + "<br>" + b.start.toFixed(2) + " s to " + b.end.toFixed(2) + " s<extra></extra>",
+      };
+    }));
+    document.getElementById("lanes").style.height = (90 + 26 * Math.max(1, rows.length)) + "px";
+    return [bars, timeline({ range: [rows.length - 0.4, -0.6], showticklabels: false, showgrid: false, zeroline: false }, { layout: { barmode: "overlay", hovermode: "closest" } })];
+  }
 
   function inTime() {
     const lines = each((t, i) => {
@@ -148,7 +168,7 @@
   }
 
   function drawAll() {
-    const made = { "in-time": inTime(), rate: rate(), latency: latency(), cpu: cpu(), nodes: nodes(), percentiles: percentiles() };
+    const made = { lanes: lanes(), "in-time": inTime(), rate: rate(), latency: latency(), cpu: cpu(), nodes: nodes(), percentiles: percentiles() };
     Object.entries(made).forEach(([id, m]) => draw(id, m));
     choices();
   }

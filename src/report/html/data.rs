@@ -1,5 +1,6 @@
 //! What the charts are drawn from: plain series, by target, under one clock.
 
+use super::lanes::{Lane, lanes};
 use crate::analysis::{Comparison, Run, Timeline, merged};
 use crate::base::{Histogram, Quantile};
 use crate::record::{EventKind, Record};
@@ -32,6 +33,7 @@ struct TargetData {
     /// Used ÷ given, by group of servers.
     cpu: BTreeMap<String, Vec<Option<f64>>>,
     marks: Vec<Mark>,
+    lanes: Vec<Lane>,
 }
 
 #[derive(Debug, Serialize)]
@@ -75,7 +77,7 @@ struct Curve {
 pub fn chart_data(c: &Comparison, runs: &[Run<'_>]) -> ChartData {
     let plan = &runs[0].record.manifest.plan;
     ChartData {
-        targets: runs.iter().zip(&c.targets).map(|(r, name)| target_data(r.record, name)).collect(),
+        targets: runs.iter().zip(&c.targets).map(|(r, name)| target_data(r, name)).collect(),
         phases: (plan.load.phases.iter())
             .map(|p| PhaseData {
                 name: p.name.clone(),
@@ -90,7 +92,8 @@ pub fn chart_data(c: &Comparison, runs: &[Run<'_>]) -> ChartData {
     }
 }
 
-fn target_data(record: &Record, name: &str) -> TargetData {
+fn target_data(run: &Run<'_>, name: &str) -> TargetData {
+    let record = run.record;
     let timeline = Timeline::of(record);
     let seconds = &timeline.seconds;
     let ms = |ns: Option<u64>| ns.map(|ns| round(ns as f64 / 1e6));
@@ -107,6 +110,7 @@ fn target_data(record: &Record, name: &str) -> TargetData {
         nodes_total: record.manifest.plan.nodes.len(),
         cpu: cpu_by_group(record, timeline.end()),
         marks: marks(record),
+        lanes: lanes(run),
     }
 }
 

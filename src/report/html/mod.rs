@@ -2,6 +2,7 @@
 //! drawn by plotly, which travels inside the file, gzipped, and is inflated by the browser.
 
 mod data;
+mod lanes;
 mod page;
 mod plotly;
 
@@ -9,6 +10,7 @@ use super::run_text::{difference_of, fault_text};
 use super::text::{header_lines, verdict_line};
 use crate::analysis::{Comparison, Run, compare};
 use page::Page;
+pub(super) use page::STYLE;
 
 /// Several targets beside each other.
 pub fn compare_html(c: &Comparison, runs: &[Run<'_>]) -> String {

@@ -7,6 +7,8 @@ use crate::analysis::{Comparison, FaultSummary, Run, share};
 use crate::objective::Verdict;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+pub const STYLE: &str = include_str!("style.css");
+
 pub struct Page<'a> {
     pub title: String,
     pub verdict: Verdict,
@@ -30,7 +32,7 @@ pub fn render(page: &Page<'_>) -> String {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 title { (page.title) " – brunt" }
-                style { (PreEscaped(include_str!("style.css"))) }
+                style { (PreEscaped(STYLE)) }
             }
             body {
                 main {
@@ -170,7 +172,12 @@ fn table_row(row: &Row) -> Markup {
 }
 
 /// Headings say what one sees, captions how to read it.
-const TIMELINES: [(&str, &str, &str); 5] = [
+const TIMELINES: [(&str, &str, &str); 6] = [
+    (
+        "lanes",
+        "What happened",
+        "Each bar is something that was so for that time: a fault in force, and below it until when too few answers were in time; who led; whom a balancer or directory did not use; which process was not there.",
+    ),
     (
         "in-time",
         "How many visitors got their answer in time",

@@ -17,6 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 pub fn plan(peers: Vec<Peer>) -> NodePlan {
     NodePlan {
+        start: crate::plan::StartPlan::Bundled,
         name: "app-2".to_string(),
         role: Role::App,
         server: "app-2".to_string(),

@@ -5,11 +5,13 @@ use super::database::DatabaseError;
 use super::route::{Route, Wrong, route};
 use super::store::{Found, Source, Store, StoreError, Write};
 use crate::base::{Nanos, clock};
+use crate::stack::faults::Promised;
 use crate::stack::http::read_body;
 use crate::stack::node::{self, Counter, Node};
 use crate::target::Costs;
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -46,20 +48,24 @@ impl Drop for Admission<'_> {
 }
 
 impl Service {
-    pub async fn handle(&self, request: Request<Incoming>) -> Answer {
+    pub async fn handle(&self, request: Request<Incoming>) -> Response<Promised<Full<Bytes>>> {
         let began = clock::now();
         let (head, body) = request.into_parts();
         let videos = self.node.plan().settings.database.videos;
         let route = match route(&head.method, head.uri.path(), head.uri.query(), videos) {
-            Ok(Route::Health) => return node::health(&self.node),
+            Ok(Route::Health) => return node::health(&self.node).map(Promised::kept),
             Ok(route) => route,
-            Err(wrong) => return refuse(wrong),
+            Err(wrong) => return refuse(wrong).map(Promised::kept),
         };
         self.requests.add(1);
         let Some(_admission) = self.admit() else {
             self.rejected.add(1);
-            return busy("too many requests at once\n");
+            return busy("too many requests at once\n").map(Promised::kept);
         };
+        self.node.faults().around(&head.method, self.work(route, &head, body, began)).await
+    }
+
+    async fn work(&self, route: Route<'_>, head: &Parts, body: Incoming, began: Nanos) -> Answer {
         let mut timing = Timing::default();
         let mut answer = match route {
             Route::Feed { page } => self.feed(page, &mut timing).await,

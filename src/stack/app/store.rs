@@ -149,7 +149,8 @@ impl Store {
         self.fetch_from_leader(path, clock::now() + deadline).await
     }
 
-    /// One fetch for all who miss the same key at once. Its fetcher fills the cache.
+    /// One fetch for all who miss the same key at once, unless the settings say that each makes its
+    /// own. Who fetches fills the cache.
     async fn fetch_shared(
         &self,
         key: &str,
@@ -162,6 +163,11 @@ impl Store {
         let age_max = cache.map_or(BYPASS_AGE_MAX, |_| Nanos(self.settings.marker_ttl.0 / 2));
         let asked = clock::now();
         let found = |body| Found { body, source, database: clock::now() - asked };
+        if !self.settings.stampede_protection {
+            let found = found(self.fetch(path, until).await?);
+            self.fill(cache, key, &found.body, began).await;
+            return Ok(found);
+        }
         for _ in 0..ROUNDS {
             match self.flights.join(key, clock::now(), age_max) {
                 Join::Fetch(ticket) => {

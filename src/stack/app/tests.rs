@@ -144,6 +144,24 @@ async fn misses_of_one_key_collapse_and_one_retries_when_the_fetch_fails() {
 }
 
 #[tokio::test]
+async fn without_stampede_protection_each_miss_is_a_fetch_of_its_own() {
+    let s = setting_with(1, |app| app.stampede_protection = false).await;
+    let database = &s.databases[0];
+    *database.delay.lock().unwrap() = Duration::from_millis(100);
+    let reads: Vec<_> = (0..10)
+        .map(|_| {
+            let service = s.service.clone();
+            tokio::spawn(async move { service.store.read("video:3", "/videos/3").await.is_ok() })
+        })
+        .collect();
+    for read in reads {
+        assert!(read.await.unwrap());
+    }
+    assert_eq!((database.reads.load(SeqCst), s.count("collapsed")), (10, 0));
+    assert_eq!(s.read(3).await.unwrap().source, Source::Hit, "the cache is filled all the same");
+}
+
+#[tokio::test]
 async fn a_fetcher_that_hangs_up_leaves_the_fetch_to_a_waiter() {
     let s = setting(1).await;
     *s.databases[0].delay.lock().unwrap() = Duration::from_millis(40);

@@ -71,6 +71,20 @@ impl Answer {
     }
 }
 
+impl Answer {
+    /// Sets the deadline anew for who has to take this answer.
+    pub fn arm(&self, seat: &Seat) {
+        let now = clock::now();
+        match self {
+            Answer::Whole(_) => seat.arm(now + IDLE_MAX, None),
+            Answer::Stream(stream) => {
+                let deadline = now + stream.shard.settings.response_timeout;
+                seat.arm(deadline, Some(stream.lease.member));
+            }
+        }
+    }
+}
+
 impl Stream {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, StreamError>>> {
         let Some(link) = self.link.as_mut() else { return Poll::Ready(None) };

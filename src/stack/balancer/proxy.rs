@@ -8,8 +8,9 @@ use super::answer::Answer;
 use super::headers;
 use super::link::{Failure, Link, Upload};
 use super::seat::{Interrupt, Seat};
-use super::shard::{Admission, Lease, Refusal, Shard};
+use super::shard::{Admission, Lease, Refusal, Shard, UnderWay};
 use crate::base::{Nanos, clock};
+use crate::stack::faults::{self, Promised};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER};
 use http::request::Parts;
@@ -35,22 +36,44 @@ enum Retry {
     Anywhere,
 }
 
-/// Answers one request of a client.
+/// Answers one request of a client, as the rules of faults on this node will have it.
 pub async fn handle(
     shard: Rc<Shard>,
     seat: Rc<Seat>,
     client: HeaderValue,
     request: Request<Incoming>,
-) -> Result<Response<Answer>, Infallible> {
+) -> Result<Response<Promised<Answer>>, Infallible> {
+    let faults = shard.node.faults();
     let started = clock::now();
     let under_way = shard.begin(started);
+    let asked = request.method().clone();
+    let answer = match faults.error() {
+        Some(status) => own(&shard, &seat, started, status, faults::REASON),
+        None => pass_on(&shard, &seat, &client, request, started, under_way).await,
+    };
+    if let Some(delay) = faults.delay() {
+        // Nothing that is waited for here can be late.
+        seat.arm(Nanos::MAX, None);
+        Box::pin(delay.over()).await;
+        answer.body().arm(&seat);
+    }
+    Ok(faults.promise(&asked, answer))
+}
+
+async fn pass_on(
+    shard: &Rc<Shard>,
+    seat: &Rc<Seat>,
+    client: &HeaderValue,
+    request: Request<Incoming>,
+    started: Nanos,
+    under_way: UnderWay,
+) -> Response<Answer> {
     let (mut parts, body) = request.into_parts();
     if parts.method == Method::CONNECT {
-        let why = "no tunnels here\n";
-        return Ok(own(&shard, &seat, started, StatusCode::NOT_IMPLEMENTED, why));
+        return own(shard, seat, started, StatusCode::NOT_IMPLEMENTED, "no tunnels here\n");
     }
     let upload = Upload::of(body);
-    headers::to_member(&mut parts.headers, &client);
+    headers::to_member(&mut parts.headers, client);
     if std::mem::replace(&mut parts.version, Version::HTTP_11) != Version::HTTP_11 {
         // HTTP/1.0 could do without; HTTP/1.1, which goes on from here, cannot.
         parts.headers.entry(HOST).or_insert(HeaderValue::from_static("brunt"));
@@ -58,15 +81,15 @@ pub async fn handle(
     parts.extensions.clear();
     let spare = is_repeatable(&parts, &upload).then(|| copy(&parts));
     let request = Request::from_parts(parts, upload);
-    match exchange(&shard, &seat, request, spare, started).await {
+    match exchange(shard, seat, request, spare, started).await {
         Ok((lease, link, response)) => {
             let (mut parts, body) = response.into_parts();
             parts.version = Version::HTTP_11;
-            let answer = Answer::of(&shard, &seat, lease, link, body, under_way);
+            let answer = Answer::of(shard, seat, lease, link, body, under_way);
             headers::to_client(&mut parts.headers, clock::now() - started);
-            Ok(Response::from_parts(parts, answer))
+            Response::from_parts(parts, answer)
         }
-        Err((status, why)) => Ok(own(&shard, &seat, started, status, why)),
+        Err((status, why)) => own(shard, seat, started, status, why),
     }
 }
 

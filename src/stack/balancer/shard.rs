@@ -78,6 +78,7 @@ pub enum Admission {
 
 pub struct Shard {
     index: usize,
+    pub node: Node,
     pub table: Arc<Table>,
     pub settings: BalancerSettings,
     pub counters: Counters,
@@ -100,6 +101,7 @@ impl Shard {
         let chooser = Chooser::new(settings.algorithm, plan.seed, index as u64);
         Rc::new(Shard {
             index,
+            node: node.clone(),
             counters: Counters::of(node),
             seats: Seats::default(),
             chooser: RefCell::new(chooser),

@@ -177,6 +177,7 @@ fn plan(
         dial_admin: member.address,
     };
     NodePlan {
+        start: crate::plan::StartPlan::Bundled,
         name: "balancer-1".into(),
         role: Role::Balancer,
         server: "balancer".into(),

@@ -2,13 +2,16 @@
 //! a restart.
 
 mod commands;
+mod late;
 mod store;
 
+use super::faults::Faults;
 use super::node::{Counter, Node, NodeError, no_pages, run_sides, serve_admin};
 use crate::record::NodeEventKind;
 use crate::wire::resp::{Value, take_command};
 use bytes::BytesMut;
 use commands::{Commands, Then};
+use late::Late;
 use std::sync::Arc;
 use std::time::Duration;
 use store::Store;
@@ -70,8 +73,8 @@ async fn run_service(node: Node, commands: Arc<Commands>) -> Result<(), NodeErro
             Ok((stream, _)) => {
                 let _ = stream.set_nodelay(true);
                 let commands = commands.clone();
-                let connections = connections.clone();
-                tokio::spawn(async move { hold(stream, commands, connections, slot).await });
+                let (node, connections) = (node.clone(), connections.clone());
+                tokio::spawn(async move { hold(stream, commands, node, connections, slot).await });
             }
             // Out of descriptors, or the peer gave up: neither ends a server.
             Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
@@ -82,31 +85,36 @@ async fn run_service(node: Node, commands: Arc<Commands>) -> Result<(), NodeErro
 async fn hold(
     stream: TcpStream,
     commands: Arc<Commands>,
+    node: Node,
     connections: Counter,
     _slot: OwnedSemaphorePermit,
 ) {
     connections.add(1);
     // A connection that breaks off is its client's affair.
-    let _ = talk(stream, &commands).await;
+    let _ = talk(stream, &commands, node.faults()).await;
     connections.subtract(1);
 }
 
 /// Answers commands in order until the client leaves or cannot be understood.
-async fn talk(mut stream: TcpStream, commands: &Commands) -> std::io::Result<()> {
+async fn talk(mut stream: TcpStream, commands: &Commands, faults: &Faults) -> std::io::Result<()> {
     let mut input = BytesMut::with_capacity(4096);
     let mut output = BytesMut::with_capacity(4096);
+    let mut late = Late::default();
+    let mut has_left = false;
     loop {
-        loop {
+        while late.has_room() {
             match take_command(&mut input) {
-                Ok(Some(parts)) => {
+                Ok(Some(parts)) if faults.is_none() && late.is_empty() => {
                     if commands.execute(&parts, &mut output) == Then::Close {
                         return stream.write_all(&output).await;
                     }
                 }
+                Ok(Some(parts)) => late.execute(commands, faults, &parts),
                 Ok(None) => break,
                 Err(e) => {
-                    Value::Error(format!("ERR Protocol error: {e}")).encode(&mut output);
-                    return stream.write_all(&output).await;
+                    let mut error = BytesMut::new();
+                    Value::Error(format!("ERR Protocol error: {e}")).encode(&mut error);
+                    late.end_with(error.freeze());
                 }
             }
             if output.len() >= SEND_BYTES {
@@ -117,8 +125,22 @@ async fn talk(mut stream: TcpStream, commands: &Commands) -> std::io::Result<()>
         if input.is_empty() && input.capacity() > KEEP_BYTES {
             input = BytesMut::with_capacity(4096);
         }
-        if stream.read_buf(&mut input).await? == 0 {
-            return Ok(());
+        if late.is_empty() {
+            if has_left || stream.read_buf(&mut input).await? == 0 {
+                return Ok(());
+            }
+            continue;
+        }
+        tokio::select! {
+            (answer, then) = late.next() => {
+                stream.write_all(&answer).await?;
+                if then == Then::Close {
+                    return Ok(());
+                }
+            }
+            read = stream.read_buf(&mut input), if late.has_room() && !has_left => {
+                has_left = read? == 0;
+            }
         }
     }
 }
@@ -148,6 +170,7 @@ mod tests {
         settings.cache.max_bytes = max_bytes;
         let free = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
         Node::new(NodePlan {
+            start: crate::plan::StartPlan::Bundled,
             name: "cache-1".into(),
             role: Role::Cache,
             server: "cache-1".into(),
@@ -168,10 +191,11 @@ mod tests {
         let commands = Arc::new(open(&node));
         let listener = super::super::http::listen(&node, node.plan().listen).unwrap();
         let client = Client::open(format!("redis://{}", listener.local_addr().unwrap())).unwrap();
+        let serving = node.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let commands = commands.clone();
-                tokio::spawn(async move { talk(stream, &commands).await });
+                let (commands, node) = (commands.clone(), serving.clone());
+                tokio::spawn(async move { talk(stream, &commands, node.faults()).await });
             }
         });
         (node, client)

@@ -121,8 +121,11 @@ async fn run_service(node: Node, shared: Shared) -> Result<(), NodeError> {
     let requests = node.counter("requests");
     crate::stack::http::serve(listener, move |request| {
         requests.add(1);
-        let answer = answer(&node, &shared, &request);
-        async move { answer }
+        let (node, shared) = (node.clone(), shared.clone());
+        async move {
+            let work = async { answer(&node, &shared, &request) };
+            node.faults().around(request.method(), work).await
+        }
     })
     .await;
     Ok(())

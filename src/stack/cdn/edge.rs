@@ -7,6 +7,7 @@
 use super::entry::{self, Entry, View};
 use super::origin::{Origin, OriginError};
 use crate::base::{Nanos, clock};
+use crate::stack::faults::Promised;
 use crate::stack::flight::{Flights, Join, Landing};
 use crate::stack::http::read_body;
 use crate::stack::node::{self, Counter, Node};
@@ -34,6 +35,7 @@ const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 pub type Now = Arc<dyn Fn() -> Nanos + Send + Sync>;
 
 pub struct Edge {
+    node: Node,
     name: String,
     store: Cache<String, Arc<Entry>>,
     private: Cache<String, Nanos>,
@@ -84,6 +86,7 @@ impl Edge {
     pub fn new(node: &Node, now: Now) -> Arc<Self> {
         let settings = &node.plan().settings.cdn;
         Arc::new(Edge {
+            node: node.clone(),
             name: node.plan().name.clone(),
             store: Cache::builder()
                 .max_capacity(settings.max_bytes)
@@ -110,7 +113,10 @@ impl Edge {
         })
     }
 
-    pub async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    pub async fn handle(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+    ) -> Response<Promised<Full<Bytes>>> {
         let began = clock::now();
         self.counters.requests.add(1);
         self.counters.in_flight.add(1);
@@ -119,8 +125,17 @@ impl Edge {
             self.counters.rejected.add(1);
             let mut busy = node::text(StatusCode::SERVICE_UNAVAILABLE, "too many requests\n");
             busy.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
-            return busy;
+            return busy.map(Promised::kept);
         }
+        let asked = request.method().clone();
+        self.node.faults().around(&asked, self.work(request, began)).await
+    }
+
+    async fn work(
+        self: &Arc<Self>,
+        request: Request<Incoming>,
+        began: Nanos,
+    ) -> Response<Full<Bytes>> {
         let (head, body) = request.into_parts();
         let served = match self.from_store(&head).await {
             Some(served) => served,

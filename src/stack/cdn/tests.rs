@@ -95,6 +95,7 @@ fn plan(origin: SocketAddr) -> NodePlan {
     settings.cdn.max_bytes = 64 * 1024;
     let address = "127.0.0.1:0".parse().unwrap();
     NodePlan {
+        start: crate::plan::StartPlan::Bundled,
         name: "cdn-1".to_string(),
         role: Role::Cdn,
         server: "cdn-1".to_string(),

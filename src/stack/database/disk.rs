@@ -90,6 +90,8 @@ impl Disk {
             applied: applied_tx,
             fsyncs: node.counter("fsyncs"),
             fsync_ms: node.counter("fsync_ms_max"),
+            fsync_added_ms: node.counter("fsync_added_ms"),
+            node: node.clone(),
         };
         std::thread::Builder::new().name("disk".into()).spawn(move || writer.run(&waiting))?;
         Ok(Disk { database, jobs, applied })
@@ -116,10 +118,13 @@ impl Disk {
 type AfterCommit = Box<dyn FnOnce()>;
 
 struct Writer {
+    node: Node,
     database: Arc<Database>,
     applied: watch::Sender<u64>,
     fsyncs: Counter,
     fsync_ms: Counter,
+    /// The part of it that a fault added after the disk was done.
+    fsync_added_ms: Counter,
 }
 
 impl Writer {
@@ -171,6 +176,11 @@ impl Writer {
             answers.push(do_job(&transaction, job, &mut applied)?);
         }
         transaction.commit().map_err(other)?;
+        if matches!(durability, Durability::Immediate) {
+            // After the real sync and before anyone is told, as if the disk had taken so long.
+            let added = self.node.faults().lengthen_sync();
+            self.fsync_added_ms.add(added.as_millis() as u64);
+        }
         Ok((answers, applied))
     }
 }

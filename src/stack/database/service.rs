@@ -8,6 +8,7 @@ use super::standing::Standing;
 use super::state;
 use super::writer::{Answer, Pending};
 use crate::base::{Nanos, clock};
+use crate::stack::faults::Promised;
 use crate::stack::http::read_body;
 use crate::stack::node::{Counter, Node, json as json_answer};
 use crate::target::{DatabaseSettings, Durability, Reads};
@@ -72,8 +73,16 @@ impl Service {
     }
 
     /// Answers one request.
-    pub async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    pub async fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+    ) -> Response<Promised<Full<Bytes>>> {
         self.requests.add(1);
+        let asked = request.method().clone();
+        self.node.faults().around(&asked, self.work(request)).await
+    }
+
+    async fn work(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let begin = clock::now();
         let path = request.uri().path().to_string();
         let parts: Vec<&str> = path.split('/').skip(1).collect();

@@ -316,6 +316,7 @@ mod tests {
     pub fn node() -> Node {
         let free = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
         Node::new(NodePlan {
+            start: crate::plan::StartPlan::Bundled,
             name: "database-1".into(),
             role: Role::Database,
             server: "database-1".into(),

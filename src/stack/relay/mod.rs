@@ -1,16 +1,25 @@
-//! Carries the links that have a distance: every byte arrives half a round trip later than it was
-//! sent, in both directions. One process per run, on brunt's own cores, on one thread.
+//! Carries the links that have a distance or may get a fault: every byte arrives half a round trip
+//! later than it was sent, in both directions, and as the rules on its link want it. One process per
+//! run, on brunt's own cores, on one thread.
 //!
-//! It adds time and nothing else: order is kept, throughput is not throttled below the bound in
-//! `pipe`, half-closes and resets are passed on. Two things of a real distance are not here: a TCP
-//! handshake through a relay costs no round trip, and a service that refuses is seen as a reset
-//! after the connection was accepted, not as a refusal.
+//! Without rules it adds time and nothing else: order is kept, throughput is not throttled below the
+//! bound in `pipe`, half-closes and resets are passed on. Rules reach connections that exist; bytes
+//! that are inside when a rule begins obey it, and those held when it ends are passed on, in order.
+//! Two things of a real distance are not here: a TCP handshake through a relay costs no round trip,
+//! and a service that refuses is seen as a reset after the connection was accepted, not as a
+//! refusal. Likewise a partitioned link's handshakes are done by the kernel until its backlog is
+//! full; such a connection then hears nothing.
 
+mod control;
+mod link;
 mod pipe;
 mod timer;
 
 use crate::base::Nanos;
+use crate::fault::Direction;
 use crate::plan::LinkPlan;
+use control::Control;
+use link::{Connection, Link};
 use serde::Deserialize;
 use std::io::Read;
 use std::net::SocketAddr;
@@ -38,6 +47,12 @@ pub enum RelayError {
 #[derive(Deserialize)]
 struct Input {
     links: Vec<LinkPlan>,
+    /// Where rules are put on and counters are asked for.
+    #[serde(default)]
+    admin: Option<SocketAddr>,
+    /// Which connections a share of them are.
+    #[serde(default)]
+    seed: u64,
 }
 
 /// Relays until the process is killed. Prints nothing.
@@ -50,46 +65,60 @@ pub fn serve(input: impl Read) -> Result<(), RelayError> {
         .enable_all()
         .build()
         .map_err(RelayError::Runtime)?;
-    runtime.block_on(run(input.links))
+    runtime.block_on(run(input))
 }
 
-async fn run(links: Vec<LinkPlan>) -> Result<(), RelayError> {
-    for link in links {
-        let listener = listen(&link)?;
-        tokio::spawn(accept(listener, link.service, link.round_trip));
+async fn run(input: Input) -> Result<(), RelayError> {
+    let mut links: Vec<Arc<Link>> = Vec::new();
+    for plan in &input.links {
+        let known = links.iter().find(|l| l.from == plan.from && l.to == plan.to).cloned();
+        let link = known.unwrap_or_else(|| {
+            let link = Arc::new(Link::new(&plan.from, &plan.to, input.seed));
+            links.push(link.clone());
+            link
+        });
+        let name = || format!("{} → {}", plan.from, plan.to);
+        let listener = listen(plan.dial, name)?;
+        tokio::spawn(accept(listener, plan.service, plan.round_trip, link));
     }
-    std::future::pending().await
+    match input.admin {
+        Some(admin) => {
+            let listener = listen(admin, || "its admin side".into())?;
+            Control { links: Arc::new(links) }.serve(listener).await;
+        }
+        None => std::future::pending().await,
+    }
+    Ok(())
 }
 
-fn listen(link: &LinkPlan) -> Result<TcpListener, RelayError> {
+fn listen(address: SocketAddr, name: impl Fn() -> String) -> Result<TcpListener, RelayError> {
     let open = || {
-        let socket = match link.dial {
+        let socket = match address {
             SocketAddr::V4(_) => TcpSocket::new_v4(),
             SocketAddr::V6(_) => TcpSocket::new_v6(),
         }?;
         socket.set_reuseaddr(true)?;
-        socket.bind(link.dial)?;
+        socket.bind(address)?;
         socket.listen(BACKLOG)
     };
-    open().map_err(|cause| RelayError::Listen {
-        link: format!("{} → {}", link.from, link.to),
-        address: link.dial,
-        cause,
-    })
+    open().map_err(|cause| RelayError::Listen { link: name(), address, cause })
 }
 
-async fn accept(listener: TcpListener, service: SocketAddr, round_trip: Nanos) {
+async fn accept(listener: TcpListener, service: SocketAddr, round_trip: Nanos, link: Arc<Link>) {
     let free = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
-        let Ok((client, _)) = listener.accept().await else {
+        let accepted = listener.accept().await;
+        link.is_reachable().await;
+        let Ok((client, _)) = accepted else {
             // Out of descriptors, or the client gave up: neither ends a relay.
             tokio::time::sleep(Duration::from_millis(5)).await;
             continue;
         };
         match free.clone().try_acquire_owned() {
             Ok(permit) => {
+                let connection = link.connect();
                 tokio::spawn(async move {
-                    carry(client, service, round_trip).await;
+                    carry(client, service, round_trip, connection).await;
                     drop(permit);
                 });
             }
@@ -99,7 +128,11 @@ async fn accept(listener: TcpListener, service: SocketAddr, round_trip: Nanos) {
 }
 
 /// One connection, from its first byte to its last.
-async fn carry(client: TcpStream, service: SocketAddr, round_trip: Nanos) {
+async fn carry(client: TcpStream, service: SocketAddr, round_trip: Nanos, connection: Connection) {
+    let (there, back) = (connection.way(Direction::There), connection.way(Direction::Back));
+    if there.is_reset() || back.is_reset() {
+        return reset(&client);
+    }
     let connected = tokio::time::timeout(CONNECT_DEADLINE, TcpStream::connect(service)).await;
     let Ok(Ok(backend)) = connected else {
         // The refusal travels there and back.
@@ -109,8 +142,8 @@ async fn carry(client: TcpStream, service: SocketAddr, round_trip: Nanos) {
     let _ = client.set_nodelay(true);
     let _ = backend.set_nodelay(true);
     let delay = Nanos(round_trip.0 / 2);
-    let there = pipe::carry(&client, &backend, delay);
-    let back = pipe::carry(&backend, &client, delay);
+    let there = pipe::carry(&client, &backend, delay, there);
+    let back = pipe::carry(&backend, &client, delay, back);
     let both = tokio::try_join!(there, back);
     if both.is_err() {
         reset(&client);
@@ -123,5 +156,7 @@ fn reset(stream: &TcpStream) {
     let _ = stream.set_zero_linger();
 }
 
+#[cfg(test)]
+mod faults_tests;
 #[cfg(test)]
 mod tests;

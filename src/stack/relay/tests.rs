@@ -9,7 +9,8 @@ const ROUND_TRIP: Nanos = Nanos::from_millis(20);
 async fn relay_to(service: SocketAddr, round_trip: Nanos) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let dial = listener.local_addr().unwrap();
-    tokio::spawn(accept(listener, service, round_trip));
+    let link = Arc::new(Link::new("a", "b", 1));
+    tokio::spawn(accept(listener, service, round_trip, link));
     dial
 }
 

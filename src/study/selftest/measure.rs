@@ -44,7 +44,8 @@ pub(super) fn measure(
     let load = load(experiment, server.address);
     let plan = plan(experiment, load.clone(), facts);
     let folder = options.folder.join("record");
-    let run_options = RunOptions { workers: None, signal: options.signal.clone() };
+    let run_options =
+        RunOptions { workers: None, owns_these: false, signal: options.signal.clone() };
     let ran = run_once(&plan, setup, &run_options, &folder, &mut Silent);
     let _ = std::fs::remove_dir_all(&folder);
     let ran = ran?;

@@ -10,13 +10,13 @@ use crate::host::affinity;
 use crate::host::usage::queued;
 use std::io;
 
-fn kept(all: usize, to: f64) -> usize {
+pub fn kept(all: usize, to: f64) -> usize {
     ((all as f64 * to).floor() as usize).max(1)
 }
 
 pub fn check(keeper: &Keeper, server: &str, to: f64) -> io::Result<()> {
     keeper.server(server)?;
-    let all = keeper.setup.stack_cpus.len();
+    let all = keeper.cores_of_attached(server).unwrap_or(keeper.setup.stack_cpus.len());
     match to > 0.0 && kept(all, to) < all {
         true => Ok(()),
         false => refused(format!("{} of {all} cores takes nothing away", kept(all, to))),
@@ -24,6 +24,9 @@ pub fn check(keeper: &Keeper, server: &str, to: f64) -> io::Result<()> {
 }
 
 pub fn set(keeper: &mut Keeper, server: &str, to: f64) -> io::Result<Stamp> {
+    if keeper.attached.contains_key(server) {
+        return keeper.cut_attached(server, to);
+    }
     let all = keeper.setup.stack_cpus.clone();
     let cpus = if to < 1.0 { all[..kept(all.len(), to)].to_vec() } else { all };
     // First, so that a node that starts meanwhile has them too.

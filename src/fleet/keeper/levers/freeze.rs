@@ -2,6 +2,7 @@
 
 use super::super::Keeper;
 use super::Counted;
+use super::competitor;
 use super::stopping::stop_all;
 use crate::base::clock;
 use crate::fleet::protocol::Stamp;
@@ -18,6 +19,9 @@ pub fn set(keeper: &mut Keeper, server: &str, is_frozen: bool) -> io::Result<Sta
         None => stop_all(&keeper.members(server, !is_frozen), is_frozen)?,
     };
     keeper.server_mut(server)?.is_frozen = is_frozen;
+    if !is_frozen {
+        competitor::catch_up(keeper, server);
+    }
     Ok(stamp)
 }
 

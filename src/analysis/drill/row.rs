@@ -1,0 +1,168 @@
+//! One fault of one drill, as the card has it.
+
+use super::{DrillOutcome, Drilled};
+use crate::analysis::comparison::Run;
+use crate::analysis::summary::{FaultSummary, Outage};
+use crate::objective::Verdict;
+use crate::plan::Plan;
+use serde::Serialize;
+
+/// What happened, what it did to whom, and whether it came back. Times in seconds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct DrillRow {
+    pub drill: String,
+    /// Which of the drill's runs, from 1, where there are several.
+    pub trial: Option<u32>,
+    /// The fault's own name, where the drill has several.
+    pub fault: Option<String>,
+    pub about: String,
+    pub seed: u64,
+    pub kind: String,
+    pub broke: Broke,
+    pub skipped: Option<String>,
+    /// By a balancer or directory that took it out, or by the election of a new leader.
+    pub noticed_after_s: Option<f64>,
+    pub out: Out,
+    pub came_back: ComeBack,
+    pub failed_requests: u64,
+    /// Answered, but not in time.
+    pub late_requests: u64,
+    /// Planned from the injection to the next fault, or to the end.
+    pub of_requests: u64,
+    /// The same loss as minutes of nothing at all, at the rate of that time.
+    pub lost_minutes: Option<f64>,
+    pub lost_writes: Option<u64>,
+    pub duplicated_writes: Option<u64>,
+    pub acknowledged_writes: u64,
+    /// Requests that visitors had to ask again, of all of the run.
+    pub repeated_requests: u64,
+    pub is_attributable: bool,
+    pub verdict: Option<Verdict>,
+    pub reasons: Vec<String>,
+}
+
+/// What was hit, and how.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Broke {
+    /// Nodes, servers or links.
+    pub what: String,
+    /// `killed`, `at 25 % of its CPU`.
+    pub how: String,
+}
+
+/// How long what was out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Out {
+    /// Until the hypothesis held for good, in steps of one second; 0 when it held throughout, `None`
+    /// when it never held again.
+    pub until_in_time_s: Option<f64>,
+    /// The longest time without an acknowledged write, where it is longer than chance.
+    pub writes_s: Option<f64>,
+    pub reads_s: Option<f64>,
+}
+
+/// Whether it came back, and by itself or only once the fault was over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "how")]
+pub enum ComeBack {
+    /// The hypothesis held throughout.
+    Held,
+    BeforeHeal,
+    AfterHeal {
+        after_s: f64,
+    },
+    /// Not while it was watched.
+    Never,
+    #[default]
+    Unknown,
+}
+
+impl DrillRow {
+    /// `kill-leader`, `kill-leader 3`, `two-faults: second`.
+    pub fn label(&self) -> String {
+        let trial = self.trial.map_or(String::new(), |n| format!(" {n}"));
+        let fault = self.fault.as_ref().map_or(String::new(), |name| format!(": {name}"));
+        format!("{}{trial}{fault}", self.drill)
+    }
+}
+
+pub(super) fn rows(drill: &Drilled<'_>) -> Vec<DrillRow> {
+    let DrillOutcome::Ran(runs) = &drill.outcome else { return Vec::new() };
+    let mut rows = Vec::new();
+    for (index, run) in runs.iter().enumerate() {
+        for fault in &run.summary.faults {
+            rows.push(DrillRow {
+                trial: (runs.len() > 1).then_some(index as u32 + 1),
+                fault: (run.summary.faults.len() > 1).then(|| fault.name.clone()),
+                ..row(drill, run, fault)
+            });
+        }
+    }
+    rows
+}
+
+fn row(drill: &Drilled<'_>, run: &Run<'_>, fault: &FaultSummary) -> DrillRow {
+    let (s, plan) = (run.summary, &run.record.manifest.plan);
+    let base = DrillRow {
+        drill: drill.name.into(),
+        about: drill.about.into(),
+        seed: s.seed,
+        kind: fault.kind.clone(),
+        broke: broke(plan, fault),
+        verdict: Some(s.verdict),
+        reasons: s.reasons.clone(),
+        acknowledged_writes: s.data.acknowledged,
+        lost_writes: s.data.lost,
+        duplicated_writes: s.data.duplicated,
+        repeated_requests: run.record.series.iter().map(|row| row.repeated).sum(),
+        ..DrillRow::default()
+    };
+    if fault.skipped.is_some() {
+        return DrillRow { skipped: fault.skipped.clone(), ..base };
+    }
+    DrillRow {
+        noticed_after_s: earliest(fault.detected_after_s, fault.failed_over_after_s),
+        out: Out {
+            until_in_time_s: fault.recovery_time_s,
+            writes_s: visible(fault.write_outage),
+            reads_s: visible(fault.read_outage),
+        },
+        came_back: came_back(fault),
+        failed_requests: fault.failed_requests,
+        late_requests: fault.not_in_time.saturating_sub(fault.failed_requests),
+        of_requests: fault.requests_until_next,
+        lost_minutes: lost_minutes(plan, fault),
+        is_attributable: fault.attributable,
+        ..base
+    }
+}
+
+fn broke(plan: &Plan, fault: &FaultSummary) -> Broke {
+    let planned = plan.faults.iter().find(|f| f.name == fault.name);
+    Broke { what: fault.node.clone(), how: planned.map_or(fault.kind.clone(), |f| f.kind.words()) }
+}
+
+fn earliest(a: Option<f64>, b: Option<f64>) -> Option<f64> {
+    [a, b].into_iter().flatten().min_by(f64::total_cmp)
+}
+
+fn visible(outage: Option<Outage>) -> Option<f64> {
+    outage.filter(Outage::is_visible).map(|o| o.longest_s)
+}
+
+fn came_back(fault: &FaultSummary) -> ComeBack {
+    match (fault.recovery_time_s, fault.recovery_after_heal_s) {
+        (None, _) => ComeBack::Never,
+        (Some(0.0), _) => ComeBack::Held,
+        (Some(_), Some(after_s)) => ComeBack::AfterHeal { after_s },
+        (Some(_), None) => ComeBack::BeforeHeal,
+    }
+}
+
+/// Requests that were not answered in time ÷ the rate at which visitors came.
+fn lost_minutes(plan: &Plan, fault: &FaultSummary) -> Option<f64> {
+    let at = crate::base::Nanos::from_secs_f64(fault.injected_at_s?);
+    let phase = plan.load.phases.get(plan.load.phase_at(at))?;
+    let rate = phase.rate_at(at);
+    (rate > 0.0).then(|| fault.not_in_time as f64 / rate / 60.0)
+}

@@ -1,0 +1,45 @@
+//! The card as Markdown, for CI and for who asks later.
+
+use super::words;
+use crate::analysis::drill::DrillCard;
+use crate::report::markdown::{escape, escaped_row};
+
+pub fn drill_markdown(card: &DrillCard) -> String {
+    let mut out =
+        format!("## brunt drill {}: {}\n\n", escape(&card.target), words::decision(card.decision));
+    for reason in words::reasons(card) {
+        out.push_str(&format!("- {}\n", escape(&reason)));
+    }
+    if let Some(control) = &card.control {
+        out.push_str(&format!("\n{}\n", escape(&words::control(control))));
+    }
+    if !card.rows.is_empty() {
+        out.push('\n');
+        push_table(&mut out, &words::HEAD, card.rows.iter().map(words::cells));
+        out.push_str(&format!("\n{}\n", escape(&words::cost(card))));
+        for line in words::repeated(card) {
+            out.push_str(&format!("\n{}\n", escape(&line)));
+        }
+    }
+    if let Some(trials) = &card.trials {
+        out.push('\n');
+        push_table(&mut out, &words::SPREAD_HEAD, trials.figures.iter().map(words::spread));
+    }
+    out.push_str("\n### Not tested\n\n");
+    for line in words::not_tested(card) {
+        out.push_str(&format!("- {}\n", escape(&line)));
+    }
+    out.push_str(&format!("\n{}\n", words::UNSEEN));
+    out
+}
+
+fn push_table<const N: usize>(
+    out: &mut String,
+    head: &[&str; N],
+    rows: impl Iterator<Item = [String; N]>,
+) {
+    out.push_str(&format!("| {} |\n|{}\n", head.join(" | "), " --- |".repeat(N)));
+    for row in rows {
+        out.push_str(&format!("| {} |\n", escaped_row(row.into_iter())));
+    }
+}

@@ -1,0 +1,184 @@
+//! The card's values in words, the same in every format.
+
+use crate::analysis::comparison::{count_text, percent, short, within};
+use crate::analysis::drill::{
+    BUDGET_DAYS, ComeBack, Control, Decision, DrillCard, DrillRow, Spread,
+};
+use crate::fault::FaultKind;
+
+pub const HEAD: [&str; 9] = [
+    "drill",
+    "what broke",
+    "noticed",
+    "out for",
+    "failed",
+    "late",
+    "would cost",
+    "lost writes",
+    "did it come back?",
+];
+
+/// What this cannot tell, wherever it runs.
+pub const UNSEEN: &str = "\
+Never tested here: another machine, a real network, a real disk's failure, more data than this, and \
+people who repair things. Repair times are assumed.";
+
+pub fn cells(row: &DrillRow) -> [String; 9] {
+    let broke = format!("{} {}", row.broke.what, row.broke.how);
+    if row.skipped.is_some() {
+        let none = || "–".to_string();
+        return [
+            row.label(),
+            format!("not injected on {}", row.broke.what),
+            none(),
+            none(),
+            none(),
+            none(),
+            none(),
+            none(),
+            "–".into(),
+        ];
+    }
+    [
+        row.label(),
+        broke,
+        row.noticed_after_s.map_or("–".into(), seconds),
+        out_for(row),
+        count_text(row.failed_requests),
+        count_text(row.late_requests),
+        row.lost_minutes.map_or("–".into(), minutes),
+        row.lost_writes.map_or("?".into(), count_text),
+        came_back(row.came_back),
+    ]
+}
+
+/// Which of the cells are bad news.
+pub fn is_bad(row: &DrillRow) -> [bool; 9] {
+    let mut bad = [false; 9];
+    bad[7] = row.lost_writes.is_some_and(|n| n > 0);
+    bad[8] = row.came_back == ComeBack::Never;
+    bad
+}
+
+pub fn seconds(s: f64) -> String {
+    if s < 1.0 { format!("{} s", short(s)) } else { format!("{s:.1} s") }
+}
+
+/// Of nothing at all, at the rate of that time.
+fn minutes(m: f64) -> String {
+    match m {
+        0.0 => "0 min".into(),
+        m if m < 0.01 => "< 0.01 min".into(),
+        m => format!("{m:.2} min"),
+    }
+}
+
+fn out_for(row: &DrillRow) -> String {
+    let mut parts = vec![match row.out.until_in_time_s {
+        Some(0.0) => "not out".into(),
+        Some(s) => within(s),
+        None => "to the end".into(),
+    }];
+    parts.extend(row.out.writes_s.map(|s| format!("writes {}", seconds(s))));
+    parts.join(", ")
+}
+
+fn came_back(how: ComeBack) -> String {
+    match how {
+        ComeBack::Held => "held throughout".into(),
+        ComeBack::BeforeHeal => "yes, before the repair".into(),
+        ComeBack::AfterHeal { after_s } => {
+            format!("yes, {} of the repair", within(after_s))
+        }
+        ComeBack::Never => "NO".into(),
+        ComeBack::Unknown => "not known".into(),
+    }
+}
+
+pub fn decision(decision: Decision) -> &'static str {
+    match decision {
+        Decision::Go => "GO",
+        Decision::GoWithRisks => "GO WITH RISKS",
+        Decision::CannotSay => "CANNOT SAY",
+        Decision::NoGo => "NO-GO",
+    }
+}
+
+/// The page's colours know a run's verdicts.
+pub fn verdict_of(decision: Decision) -> &'static str {
+    match decision {
+        Decision::Go => "pass",
+        Decision::GoWithRisks => "inconclusive",
+        Decision::CannotSay => "invalid",
+        Decision::NoGo => "fail",
+    }
+}
+
+pub fn reasons(card: &DrillCard) -> Vec<String> {
+    let text = |drill: &Option<String>, text: &str| match drill {
+        Some(drill) => format!("{drill}: {text}"),
+        None => text.to_string(),
+    };
+    card.reasons.iter().map(|r| text(&r.drill, &r.text)).collect()
+}
+
+pub fn control(control: &Control) -> String {
+    let share = |s: Option<f64>| s.map_or("–".into(), percent);
+    format!(
+        "Without any fault: {} of {} requests in time, {} in the worst two seconds, {} failed.",
+        share(control.in_time_share),
+        count_text(control.requests),
+        share(control.worst_share),
+        count_text(control.failed_requests)
+    )
+}
+
+pub fn cost(card: &DrillCard) -> String {
+    format!(
+        "Would cost: the requests not in time, as minutes in which nobody gets anything; {} in time \
+         leave {} min of them in {BUDGET_DAYS:.0} days. Out: until {} were in time for good, in steps of a second; \
+         writes: the longest time without an acknowledged one, where it is longer than chance.",
+        percent(card.in_time_needed),
+        short(card.budget_minutes),
+        percent(card.in_time_needed)
+    )
+}
+
+/// What was not tested, a line each.
+pub fn not_tested(card: &DrillCard) -> Vec<String> {
+    let of_drill = card.not_tested.iter().map(|not| {
+        let about = not.about.as_ref().map_or(String::new(), |about| format!(" ({about})"));
+        let fit = if not.does_not_fit { "does not fit: " } else { "" };
+        format!("{}{about}: {fit}{}", not.what, not.why)
+    });
+    let kinds = match card.kinds_not_tested.len() {
+        0 => None,
+        n if n == FaultKind::NAMES.len() => Some("any kind of fault".to_string()),
+        _ => Some(format!("faults of the kinds {}", card.kinds_not_tested.join(", "))),
+    };
+    of_drill.chain(kinds).collect()
+}
+
+/// Where visitors had to ask again.
+pub fn repeated(card: &DrillCard) -> Vec<String> {
+    let asked = card.rows.iter().filter(|row| row.repeated_requests > 0);
+    asked
+        .map(|row| {
+            format!(
+                "{}: visitors asked again {} times; failed and late count each time.",
+                row.label(),
+                count_text(row.repeated_requests)
+            )
+        })
+        .collect()
+}
+
+pub fn spread(s: &Spread) -> [String; 5] {
+    let value = |v: f64| match s.unit {
+        "s" => seconds(v),
+        _ => short(v),
+    };
+    [s.name.to_string(), s.n.to_string(), value(s.median), value(s.p95), value(s.max)]
+}
+
+pub const SPREAD_HEAD: [&str; 5] = ["over all trials", "seen in", "median", "p95", "max"];
