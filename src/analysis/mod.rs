@@ -1,7 +1,9 @@
 //! Floor 6: what a record says. Pure functions from records to values: summaries, recovery from
 //! faults, the data check, validity and comparisons. Judges nothing and prints nothing.
 
+mod bounds;
 pub mod capacity;
+mod comeback;
 pub mod comparison;
 mod data;
 pub mod drill;
@@ -14,16 +16,22 @@ mod summary;
 #[cfg(test)]
 pub(crate) mod testing;
 mod timeline;
+mod trials;
 mod validity;
 
+pub use comeback::{Comeback, ComebackOutcome, LoadSecond, comeback};
 pub use comparison::{Comparison, Run, compare};
-pub use data::check_data;
+pub use data::{
+    Bucket, Linearizability, Linearizable, Loss, Sessions, Staleness, Violation, check_data,
+};
 pub use load::server_loads;
-pub use recovery::{Impact, impacts};
+pub use recovery::{Failover, Impact, Recovery, impacts};
+use summarise::seconds_of;
 pub use summarise::{merged, summarise};
 pub use summary::{
-    CpuSummary, DataSummary, FaultSummary, GeneratorSummary, Outage, PhaseSummary, RateSummary,
-    RequestSummary, SCHEMA, ServerLoad, Summary, TimeSummary,
+    BudgetSpent, CpuSummary, DataSummary, FaultSummary, GeneratorSummary, Outage, PhaseSummary,
+    RateSummary, RequestSummary, SCHEMA, ServerLoad, Summary, TimeSummary,
 };
 pub use timeline::{Second, Timeline, share};
+pub use trials::{FaultTrials, MedianInterval, Point, Spread, fault_trials};
 pub use validity::{About, Doubt, Health, Level};

@@ -2,12 +2,12 @@
 
 use super::load::{self, used_s};
 use super::summary::{
-    CpuSummary, DataSummary, GeneratorSummary, PhaseSummary, RateSummary, RequestSummary, SCHEMA,
-    Summary, TimeSummary,
+    CpuSummary, GeneratorSummary, PhaseSummary, RateSummary, RequestSummary, SCHEMA, Summary,
+    TimeSummary,
 };
 use super::timeline::Timeline;
 use super::validity::{self, Health, Level};
-use super::{check_data, impacts, server_loads};
+use super::{check_data, comeback, data, impacts, recovery, server_loads};
 use crate::base::{Histogram, Nanos};
 use crate::objective::Verdict;
 use crate::plan::{Arrivals, PhasePlan, Plan};
@@ -24,13 +24,21 @@ const LEVEL_RATE: f64 = 0.1;
 pub fn summarise(record: &Record) -> Summary {
     let plan = &record.manifest.plan;
     let timeline = Timeline::of(record);
-    let faults = impacts(record, &timeline);
+    let mut faults = impacts(record, &timeline);
+    let (mut data, lost_at) = check_data(record);
+    data.loss = data::attribute(&mut faults, data.lost.map(|_| lost_at.as_slice()));
     let in_force: Vec<Range<u64>> = (faults.iter())
         .filter_map(|(_, impact)| impact.as_ref())
         .map(|i| i.injected_ns..i.healed_ns.unwrap_or(i.until_ns).max(i.injected_ns + 1))
         .collect();
     let measured: Vec<Range<u32>> =
         plan.load.phases.iter().filter(|p| p.measured).map(seconds_of).collect();
+    let injected = faults.iter().filter_map(|(_, impact)| impact.as_ref());
+    let end = (plan.load.end().min(record.ended).0 / 1_000_000_000) as u32;
+    let first = measured.first().map_or(0, |seconds| seconds.start);
+    let needed = plan.hypothesis_in_time;
+    let recovery = recovery::after_heal(injected.clone(), &timeline, end, needed);
+    let comeback = comeback::of_run(injected, &timeline, first, end, needed);
     let phases = phase_summaries(record, &timeline, &in_force);
     let (ledger, in_time, sent) = measured_totals(record);
     let mut summary = Summary {
@@ -54,7 +62,10 @@ pub fn summarise(record: &Record) -> Summary {
         cpu: cpu(record, &measured, &phases, &ledger),
         phases,
         faults: faults.into_iter().map(|(summary, _)| summary).collect(),
-        data: DataSummary { not_recorded: record.operations_lost, ..check_data(&record.history) },
+        recovery,
+        must_recover: plan.must_recover,
+        comeback,
+        data,
         objectives: Vec::new(),
         generator: generator(record),
         validity: Health::default(),

@@ -1,6 +1,9 @@
 //! `summary.json` as a value: the names are the contract's. What did not happen or was not measured
 //! is `None`, never 0.
 
+use super::comeback::Comeback;
+use super::data::{Linearizability, Loss, Sessions, Staleness};
+use super::recovery::{Failover, Recovery};
 use super::validity::Health;
 use crate::base::{Histogram, Nanos, Quantile};
 use crate::objective::{Objective, Verdict};
@@ -41,6 +44,16 @@ pub struct Summary {
     pub requests: BTreeMap<String, RequestSummary>,
     pub cpu: CpuSummary,
     pub faults: Vec<FaultSummary>,
+    /// Whether the hypothesis held again after the last heal; `None` without a fault.
+    #[serde(default)]
+    pub recovery: Option<Recovery>,
+    /// Whether the profile asks for that.
+    #[serde(default)]
+    pub must_recover: bool,
+    /// The same load before the first fault and after the last; `None` without a fault, and where not
+    /// all were healed.
+    #[serde(default)]
+    pub comeback: Option<Comeback>,
     pub data: DataSummary,
     pub objectives: Vec<Objective>,
     pub generator: GeneratorSummary,
@@ -216,6 +229,46 @@ pub struct FaultSummary {
     pub roles: Vec<String>,
     pub write_outage: Option<Outage>,
     pub read_outage: Option<Outage>,
+    /// Answered, but not in time.
+    #[serde(default)]
+    pub late_requests: u64,
+    /// Visitors who would have been answered in time at the share of the calm seconds before it, and
+    /// were not; `None` where no second was calm.
+    #[serde(default)]
+    pub lost_goodput: Option<u64>,
+    #[serde(default)]
+    pub budget: Option<BudgetSpent>,
+    /// By the settings alone: the balancer must have noticed, a leader must stand for election.
+    #[serde(default)]
+    pub detection_bound_s: Option<f64>,
+    #[serde(default)]
+    pub election_bound_s: Option<f64>,
+    /// Of a fault that hits a database.
+    #[serde(default)]
+    pub failover: Option<Failover>,
+    /// Acknowledged writes that are gone, of which this fault is the nearest; `None` where nothing was
+    /// read back.
+    #[serde(default)]
+    pub lost_writes: Option<u64>,
+    /// From the acknowledgement of the oldest of them to the injection.
+    #[serde(default)]
+    pub rpo_s: Option<f64>,
+}
+
+/// What a fault spent of the error budget; `docs/judging.md` has the formulas.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct BudgetSpent {
+    /// The share in time that is held to be good enough: the hypothesis.
+    pub slo: f64,
+    /// Not in time.
+    pub requests: u64,
+    /// Of the budget of the measured load; 1 is all of it. `None` where there is no budget.
+    pub of_load: Option<f64>,
+    /// The same loss as minutes without any good answer.
+    pub minutes: f64,
+    /// Such minutes that 30 days have room for, and the share of them that it took.
+    pub minutes_in_30_days: f64,
+    pub of_30_days: Option<f64>,
 }
 
 /// The longest time without a success of one kind, from a fault's injection to the next one's.
@@ -226,6 +279,17 @@ pub struct Outage {
     pub resolution_s: f64,
     /// No success followed before the observation ended; it is a lower bound.
     pub is_open: bool,
+    /// Between two successes at the rate at which they were asked for.
+    #[serde(default)]
+    pub expected_gap_s: Option<f64>,
+    /// The unavailability window: the longest gap beyond the expected one.
+    #[serde(default)]
+    pub unavailable_s: Option<f64>,
+    /// From and to when, since the injection.
+    #[serde(default)]
+    pub from_s: Option<f64>,
+    #[serde(default)]
+    pub until_s: Option<f64>,
 }
 
 impl Outage {
@@ -242,7 +306,7 @@ impl Outage {
 }
 
 /// The data check. `None`: not known, because nothing was read back.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DataSummary {
     pub acknowledged: u64,
     pub read_back: Option<u64>,
@@ -261,8 +325,23 @@ pub struct DataSummary {
     /// Operations that did not fit the generator's buffers: nothing is known about them.
     #[serde(default)]
     pub not_recorded: u64,
-    /// Found although certainly refused.
+    /// Found although certainly refused, or never sent.
     pub unexpected: Option<u64>,
+    /// Indeterminate, and found.
+    #[serde(default)]
+    pub recovered: Option<u64>,
+    /// What is gone; `None` when nothing is, or nothing was read back.
+    #[serde(default)]
+    pub loss: Option<Loss>,
+    /// The rest is `None` where answers name no versions.
+    #[serde(default)]
+    pub staleness: Option<Staleness>,
+    /// `None` too where nobody told whose operations they were.
+    #[serde(default)]
+    pub sessions: Option<Sessions>,
+    /// `None` too where reads may go to replicas.
+    #[serde(default)]
+    pub linearizability: Option<Linearizability>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -101,6 +101,7 @@ impl Builder {
             let id = self.history.len() as u64 + 1;
             self.history.push(Operation {
                 kind: OperationKind::Acknowledged,
+                session: 1,
                 key: 1,
                 id,
                 version: id,
@@ -117,6 +118,7 @@ impl Builder {
         let kept = ids.len() - lost;
         let op = |kind, id, version| Operation {
             kind,
+            session: 0,
             key: 1,
             id,
             version,
@@ -229,6 +231,7 @@ impl Builder {
             fault_limits: Default::default(),
             needs: Default::default(),
             hypothesis_in_time: 0.99,
+            must_recover: false,
             is_bundled: true,
             cost_per_request: Nanos::from_micros(1770),
             expected_capacity_per_s: match self.target.as_str() {

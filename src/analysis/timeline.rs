@@ -9,12 +9,21 @@ pub struct Second {
     pub ledger: Ledger,
     pub sent: u64,
     pub in_time: u64,
+    /// Of the planned ones: asked again by a visitor whose request had failed.
+    pub repeated: u64,
     /// At the end of this second.
     pub in_flight: u32,
     /// Of the most frequent request; quantiles of different requests cannot be merged.
     pub p50_ns: Option<u64>,
     /// Of the slowest request.
     pub p99_ns: Option<u64>,
+}
+
+impl Second {
+    /// Planned by the schedule alone: one who asks again is one visitor.
+    pub fn visitors(&self) -> u64 {
+        self.ledger.planned - self.repeated.min(self.ledger.planned)
+    }
 }
 
 /// Dense, from second 0 of the run.
@@ -34,6 +43,7 @@ impl Timeline {
             s.ledger.add(&row.ledger());
             s.sent += row.sent;
             s.in_time += row.in_time;
+            s.repeated += row.repeated;
             s.in_flight = s.in_flight.max(row.in_flight);
             s.p99_ns = s.p99_ns.max(row.p99_ns);
             if row.planned > busiest[at] && row.p50_ns.is_some() {
@@ -56,6 +66,7 @@ impl Timeline {
             sum.ledger.add(&s.ledger);
             sum.sent += s.sent;
             sum.in_time += s.in_time;
+            sum.repeated += s.repeated;
             sum.in_flight = sum.in_flight.max(s.in_flight);
             sum
         })

@@ -7,7 +7,7 @@ pub use crate::objective::Verdict;
 pub use drill::{drill_exit_code, judge_drills};
 pub use threshold::evaluate;
 
-use crate::analysis::{About, Comparison, Level, Summary};
+use crate::analysis::{About, Comparison, Level, Recovery, Summary};
 use crate::objective::{Met, Threshold, ThresholdError};
 use crate::plan::Plan;
 
@@ -72,8 +72,36 @@ pub fn judge(s: &mut Summary) -> Verdict {
         verdict = verdict.max(of_objective);
         reasons.push(format!("objective {} {what}", objective.expression));
     }
+    if let Some((of_recovery, reason)) = unrecovered(s) {
+        verdict = verdict.max(of_recovery);
+        reasons.push(reason);
+    }
     (s.verdict, s.reasons) = (verdict, reasons);
     verdict
+}
+
+/// What speaks against a run that had to be well again after its faults.
+fn unrecovered(s: &Summary) -> Option<(Verdict, String)> {
+    match s.recovery.as_ref().filter(|_| s.must_recover)? {
+        Recovery::Held { .. } => None,
+        Recovery::NotRecovered { in_time_share, needed, watched_s } => {
+            let (share, needed) = (in_time_share * 100.0, needed * 100.0);
+            Some((
+                Verdict::Fail,
+                format!(
+                    "not recovered: {share:.1} % in time at the end, {watched_s:.1} s after the last \
+                     heal, {needed:.1} % needed"
+                ),
+            ))
+        }
+        Recovery::NotEnoughTime { watched_s, needed_s } => Some((
+            Verdict::Inconclusive,
+            format!(
+                "recovery is not known: the load ended {watched_s:.1} s after the last heal, and must \
+                 have been steady for {needed_s:.0} s by then"
+            ),
+        )),
+    }
 }
 
 /// The exit code of `run` and `load`.
@@ -103,7 +131,7 @@ pub fn compare_exit_code(c: &Comparison, is_gate: bool, allow_inconclusive: bool
 mod tests {
     use super::*;
     use crate::analysis::summarise;
-    use crate::analysis::testing::{Builder, compared_trio};
+    use crate::analysis::testing::{Builder, compared_trio, power_off_story};
     use crate::objective::Objective;
     use crate::record::EventKind;
 
@@ -156,6 +184,28 @@ mod tests {
         let mut s = summarise(&record);
         assert_eq!(judge_as_planned(&mut s, &plan).unwrap(), Verdict::Pass);
         assert!(s.objectives.is_empty());
+    }
+
+    #[test]
+    fn what_had_to_recover_and_did_not_fails() {
+        let judged = |builder: Builder, must_recover| {
+            let mut record = builder.build();
+            record.manifest.plan.must_recover = must_recover;
+            for event in record.events.iter_mut().filter(|e| e.kind == EventKind::FaultHealed) {
+                event.at_ns = 12_250_000_000;
+            }
+            let mut s = summarise(&record);
+            judge(&mut s);
+            (s.verdict, s.reasons.join(" "))
+        };
+        let broken = || power_off_story().share(10..20, 0.5);
+        assert_eq!(judged(broken(), false).0, Verdict::Pass);
+        let (verdict, reason) = judged(broken(), true);
+        assert_eq!(verdict, Verdict::Fail);
+        assert!(reason.contains("50.0 % in time at the end, 7.8 s after"), "{reason}");
+        assert_eq!(judged(power_off_story(), true).0, Verdict::Pass);
+        let (verdict, reason) = judged(power_off_story().share(10..17, 0.5), true);
+        assert_eq!(verdict, Verdict::Inconclusive, "{reason}");
     }
 
     #[test]

@@ -123,6 +123,7 @@ mod tests {
         };
         let operation = Operation {
             kind: OperationKind::Acknowledged,
+            session: 16,
             key: u64::MAX,
             id: 7,
             version: 0,

@@ -121,7 +121,8 @@ impl Worker {
         };
         let key = template.key(&self.load.values, &draws);
         let version = head.and_then(|h| h.version).unwrap_or(0);
-        self.tally.operation(Operation { kind, key, id, version, started, ended: now });
+        let session = request.slot + 1;
+        self.tally.operation(Operation { kind, session, key, id, version, started, ended: now });
     }
 }
 

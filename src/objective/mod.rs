@@ -1,9 +1,11 @@
 //! Floor 1: what "good" means. Verdicts and their order, objectives and thresholds; no measuring
 //! here.
 
+mod budget;
 mod guard;
 mod threshold;
 
+pub use budget::Budget;
 pub use guard::{Guard, GuardError, Guards, Reading, Tripped};
 pub use threshold::{Aggregation, Comparator, Metric, Threshold, ThresholdError};
 

@@ -99,6 +99,7 @@ pub fn compile(
         links: topology.links,
         load,
         hypothesis_in_time: profile.steady.in_time,
+        must_recover: profile.steady.must_recover,
         is_bundled: target.url.is_none(),
         cost_per_request: Nanos::from_secs_f64(cost_s),
         thresholds: Vec::new(),

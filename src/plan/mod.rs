@@ -48,6 +48,9 @@ pub struct Plan {
     pub needs: Needs,
     /// The share of a phase's requests in time below which the steady state does not hold.
     pub hypothesis_in_time: f64,
+    /// Whether the steady state must hold again after the last heal.
+    #[serde(default)]
+    pub must_recover: bool,
     /// Whether the target is started by brunt; else it is only a URL.
     pub is_bundled: bool,
     /// Expected uncached CPU of one average request, over all roles; zero when not bundled.
@@ -84,6 +87,7 @@ impl Plan {
             fault_limits: FaultLimits::default(),
             needs: Needs::default(),
             hypothesis_in_time: 0.0,
+            must_recover: false,
             is_bundled: false,
             cost_per_request: Nanos::ZERO,
             expected_capacity_per_s: 0.0,

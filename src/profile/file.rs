@@ -81,15 +81,17 @@ pub enum ArrivalKind {
 
 /// `[steady]`: the hypothesis that must hold before the first fault.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct Steady {
     /// Share of requests in time.
     pub in_time: f64,
+    /// Whether it must hold again after the last heal.
+    pub must_recover: bool,
 }
 
 impl Default for Steady {
     fn default() -> Self {
-        Steady { in_time: 0.99 }
+        Steady { in_time: 0.99, must_recover: false }
     }
 }
 

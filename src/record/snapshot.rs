@@ -219,6 +219,9 @@ pub struct Cell {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Operation {
     pub kind: OperationKind,
+    /// Who asked, from 1: the shard of an open loop (all of its requests are taken as one visitor's)
+    /// or the virtual user of a closed one. 0 where nobody told.
+    pub session: u32,
     pub key: u64,
     /// The write's id; 0 for a read.
     pub id: u64,

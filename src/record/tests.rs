@@ -34,6 +34,7 @@ pub(crate) fn manifest_of(load: LoadPlan, workers: u32) -> Manifest {
             fault_limits: Default::default(),
             needs: Default::default(),
             hypothesis_in_time: 0.9,
+            must_recover: false,
             is_bundled: false,
             cost_per_request: Nanos::ZERO,
             expected_capacity_per_s: 0.0,
@@ -74,6 +75,7 @@ fn snapshot(worker: u32, second: u32, is_last: bool) -> Snapshot {
         causes: vec![(Outcome::Timeout, Cause::TimeoutResponse, 2)],
         operations: vec![Operation {
             kind: OperationKind::Read,
+            session: 1,
             key: 1,
             id: 0,
             version: u64::from(second),

@@ -103,7 +103,8 @@ fn fetch(entry: SocketAddr, key: u64) -> Option<(Writes, Nanos)> {
 fn record(all: &mut Vec<Operation>, key: u64, writes: &Writes, started: Nanos, epoch: Nanos) {
     let ended = clock::now().saturating_sub(epoch);
     let started = started.saturating_sub(epoch);
-    let operation = |kind, id, version| Operation { kind, key, id, version, started, ended };
+    let operation =
+        |kind, id, version| Operation { kind, session: 0, key, id, version, started, ended };
     let ids = writes.ids.iter().filter_map(|id| u64::from_str_radix(id, 16).ok());
     all.extend(ids.map(|id| operation(OperationKind::ReadBack, id, 0)));
     all.push(operation(OperationKind::ReadBackDone, 0, writes.applied));

@@ -47,6 +47,7 @@ pub fn plan(servers: &[(&str, f64, &[&str])]) -> Plan {
         fault_limits: Default::default(),
         needs: Default::default(),
         hypothesis_in_time: 0.9,
+        must_recover: false,
         is_bundled: true,
         cost_per_request: Nanos::ZERO,
         expected_capacity_per_s: 0.0,

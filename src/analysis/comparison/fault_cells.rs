@@ -108,13 +108,13 @@ pub fn recovered_cell(run: &Run<'_>, fault: &Fault, seen: &FaultSummary) -> Cell
     })
 }
 
-pub fn noticed_cell(run: &Run<'_>, _: &Fault, seen: &FaultSummary) -> Cell {
-    let bound_s = detection_bound_s(&run.record.manifest.plan, seen);
+pub fn noticed_cell(_: &Run<'_>, _: &Fault, seen: &FaultSummary) -> Cell {
+    let bound_s = seen.detection_bound_s;
     seen.detected_after_s.map_or(Cell::Unknown, |seconds| Cell::After { seconds, bound_s })
 }
 
-pub fn leader_cell(run: &Run<'_>, _: &Fault, seen: &FaultSummary) -> Cell {
-    let bound_s = election_bound_s(&run.record.manifest.plan);
+pub fn leader_cell(_: &Run<'_>, _: &Fault, seen: &FaultSummary) -> Cell {
+    let bound_s = seen.election_bound_s;
     seen.failed_over_after_s.map_or(Cell::Unknown, |seconds| Cell::After { seconds, bound_s })
 }
 
@@ -143,20 +143,4 @@ fn observed_for(run: &Run<'_>, seen: &FaultSummary) -> f64 {
 fn includes_repair(fault: &Fault, seconds: Option<f64>) -> bool {
     matches!(fault.kind, FaultKind::Kill | FaultKind::PowerOff)
         && seconds.is_none_or(|s| s >= fault.lasts.as_secs_f64())
-}
-
-/// The balancer looks away from a silent member after this long, at the latest.
-fn detection_bound_s(plan: &Plan, seen: &FaultSummary) -> Option<f64> {
-    let apps = plan.nodes.iter().filter(|n| n.role == Role::App).count();
-    let balancer = plan.nodes.iter().find(|n| n.role == Role::Balancer)?;
-    let settings = &balancer.settings.balancer;
-    let is_app = seen.roles.iter().any(|r| r == Role::App.name());
-    (apps > 1 && is_app).then(|| settings.heartbeat.as_secs_f64() * f64::from(settings.missed))
-}
-
-/// A replica stands for election after at most twice its time-out.
-fn election_bound_s(plan: &Plan) -> Option<f64> {
-    let databases: Vec<_> = plan.nodes.iter().filter(|n| n.role == Role::Database).collect();
-    let settings = &databases.first()?.settings.database;
-    (databases.len() > 2).then(|| settings.election_timeout.as_secs_f64() * 2.0)
 }

@@ -8,7 +8,10 @@ pub use why::difference_of;
 
 use super::text::{health_text, push_wrapped_at};
 use crate::analysis::comparison::{PROCESS_DEATH, WorstHealth, count_text, percent, short, within};
-use crate::analysis::{FaultSummary, GeneratorSummary, Level, Summary};
+use crate::analysis::{
+    ComebackOutcome, FaultSummary, GeneratorSummary, Level, Linearizability, Linearizable, Loss,
+    Recovery, Summary,
+};
 use crate::base::Nanos;
 use crate::objective::{Met, Objective, Threshold, Verdict};
 use crate::plan::{Arrivals, LoadPlan};
@@ -166,6 +169,7 @@ fn push_faults(out: &mut String, s: &Summary) {
     for fault in &s.faults {
         push(out, &fault_text(fault));
     }
+    push_recovery(out, s);
     if !s.faults.is_empty() {
         out.push('\n');
     }
@@ -229,8 +233,65 @@ fn push_data(out: &mut String, s: &Summary) {
         text.push_str(&format!(", {} {what}", count_text(n)));
     }
     push(out, &text);
+    if let Some(loss) = &d.loss {
+        push(out, &loss_text(loss));
+    }
+    if let Some(found) = &d.linearizability {
+        push(out, &linearizability_text(found));
+    }
     if d.lost.is_some() && s.has_deaths() {
         push(out, PROCESS_DEATH);
+    }
+}
+
+fn loss_text(loss: &Loss) -> String {
+    let span = format!("{:.3} s to {:.3} s", loss.oldest_at_s, loss.newest_at_s);
+    let until = match (&loss.fault, loss.rpo_s) {
+        (Some(fault), Some(rpo)) if rpo >= 0.0 => {
+            format!(", the oldest {} s before {fault}", short(rpo))
+        }
+        (Some(fault), Some(rpo)) => format!(", the oldest {} s into {fault}", short(-rpo)),
+        _ => String::new(),
+    };
+    format!("lost       {} writes acknowledged from {span}{until}", count_text(loss.writes))
+}
+
+fn linearizability_text(found: &Linearizability) -> String {
+    let keys = |n| format!("{} keys", count_text(n));
+    let mut text = match found.verdict {
+        Linearizable::Ok => format!("order      every one of {} is linearizable", keys(found.ok)),
+        Linearizable::Unknown => format!("order      {} not known", keys(found.unknown)),
+        Linearizable::Illegal => format!("order      {} NOT linearizable", keys(found.illegal)),
+    };
+    for (why, n) in &found.why_unknown {
+        text.push_str(&format!("; {} unknown: {why}", keys(*n)));
+    }
+    if let Some(violation) = &found.violation {
+        let facts = violation.facts.join(", yet ");
+        text.push_str(&format!("; of key {}, {facts}", violation.key));
+    }
+    text
+}
+
+fn push_recovery(out: &mut String, s: &Summary) {
+    let text = match &s.recovery {
+        None => return,
+        Some(Recovery::Held { after_heal_s: 0.0 }) => "steady again from the last heal on".into(),
+        Some(Recovery::Held { after_heal_s }) => {
+            format!("steady again {} after the last heal", within(*after_heal_s))
+        }
+        Some(Recovery::NotRecovered { in_time_share, watched_s, .. }) => format!(
+            "NOT RECOVERED {watched_s:.1} s after the last heal: {} in time at the end",
+            percent(*in_time_share)
+        ),
+        Some(Recovery::NotEnoughTime { watched_s, needed_s }) => format!(
+            "too early to say whether it is steady again: {watched_s:.1} s after the last heal, \
+             {needed_s:.0} s of it steady are needed"
+        ),
+    };
+    push(out, &text);
+    if let Some(ComebackOutcome::Stuck { .. }) = s.comeback.as_ref().map(|c| c.outcome) {
+        push(out, "the load that it bore before the first fault keeps it down without one");
     }
 }
 

@@ -1,0 +1,106 @@
+//! What a fault did, told from small hand-made records.
+
+use super::*;
+use crate::analysis::summary::FaultSummary;
+use crate::analysis::testing::{Builder, power_off_story};
+
+fn fault(record: &Record) -> FaultSummary {
+    impacts(record, &Timeline::of(record)).remove(0).0
+}
+
+#[test]
+fn recovery_counts_from_the_injection_to_the_first_window_that_holds_for_good() {
+    let f = fault(&power_off_story().build());
+    assert_eq!(f.injected_at_s, Some(10.25));
+    assert_eq!(f.detected_after_s, Some(0.75));
+    assert_eq!(f.recovery_time_s, Some(1.75));
+    assert_eq!(f.recovery_after_heal_s, None, "it had recovered before the heal");
+    assert_eq!(f.assumed_repair_s, Some(5.0));
+    assert!(f.attributable);
+    assert_eq!((f.not_in_time, f.failed_requests), (100 + 60, 100));
+    assert_eq!(f.failed_over_after_s, None);
+    assert_eq!((f.mechanism.as_str(), f.proof.as_str()), ("freezer", "frozen"));
+}
+
+#[test]
+fn what_never_holds_again_has_no_recovery_time() {
+    let f = fault(&power_off_story().share(10..20, 0.2).build());
+    assert_eq!(f.recovery_time_s, None);
+    assert_eq!(f.not_in_time, 8 * 200 * 10 / 10);
+}
+
+#[test]
+fn a_fault_on_a_target_that_was_failing_is_not_attributable() {
+    assert!(!fault(&power_off_story().share(8..10, 0.5).build()).attributable);
+}
+
+#[test]
+fn a_fault_that_did_not_fire_says_why() {
+    let mut record = power_off_story().build();
+    record.events.retain(|e| e.subject != "lose-app");
+    let f = fault(&record);
+    assert!(f.skipped.unwrap().contains("ended before"));
+    assert_eq!((f.injected_at_s, f.recovery_time_s), (None, None));
+}
+
+#[test]
+fn a_write_outage_is_the_longest_gap_between_acknowledgements() {
+    let record = power_off_story().writes(0..11_000, 50).writes(14_000..20_000, 50).build();
+    let outage = fault(&record).write_outage.unwrap();
+    assert!((outage.longest_s - 3.05).abs() < 0.11, "{outage:?}");
+    assert!(outage.is_visible() && !outage.is_open);
+    let record = power_off_story().writes(0..11_000, 50).build();
+    let open = fault(&record).write_outage.unwrap();
+    assert!(open.is_open && open.longest_s > 8.0, "{open:?}");
+    let record = power_off_story().writes(0..20_000, 50).build();
+    assert!(!fault(&record).write_outage.unwrap().is_visible());
+}
+
+#[test]
+fn a_new_leader_is_detection_and_failover() {
+    let record = Builder::new("horizontal").leader_killed_at(10.0, 0.8).build();
+    let f = fault(&record);
+    assert_eq!(f.failed_over_after_s, Some(0.8));
+    assert_eq!(f.detected_after_s, None, "an election does not say when it was noticed");
+}
+
+#[test]
+fn an_outage_is_not_charged_to_the_neighbouring_fault() {
+    let second =
+        |b: Builder| b.fault("again", FaultKind::Kill, "database/leader", 15.25, "database-1");
+    // Writes are out from 9.25 s (before the first fault) to 10.9 s and from 15 s to 18 s.
+    let record = second(power_off_story())
+        .writes(0..9_250, 50)
+        .writes(10_900..15_000, 50)
+        .writes(18_000..20_000, 50)
+        .build();
+    let found = impacts(&record, &Timeline::of(&record));
+    let [first, second] = [0, 1].map(|i| found[i].0.write_outage.unwrap());
+    assert!((first.longest_s - 0.655).abs() < 1e-6, "not from 9.25 s, not to 18 s: {first:?}");
+    assert!((second.longest_s - 2.755).abs() < 1e-6, "from 15.25 s: {second:?}");
+    assert!(!first.is_open && !second.is_open);
+}
+
+fn heal_at(record: &mut Record, at_ns: u64) {
+    for event in record.events.iter_mut().filter(|e| e.kind == EventKind::FaultHealed) {
+        event.at_ns = at_ns;
+    }
+}
+
+#[test]
+fn the_share_under_a_throttle_leaves_out_the_calm_part_of_its_first_and_last_second() {
+    let story = |from, to| {
+        let mut record = power_off_story().answered(10..20, 1.0).share(from..to, 0.0).build();
+        heal_at(&mut record, 14_750_000_000);
+        fault(&record).in_time_share
+    };
+    assert_eq!(story(11, 14), Some(0.0), "10.25 to 14.75 s: only 11, 12 and 13 are whole");
+    assert_eq!(story(10, 11), Some(1.0));
+}
+
+#[test]
+fn a_fault_without_a_whole_second_has_the_share_of_the_seconds_it_touches() {
+    let mut record = power_off_story().answered(10..20, 1.0).share(10..11, 0.5).build();
+    heal_at(&mut record, 10_750_000_000);
+    assert_eq!(fault(&record).in_time_share, Some(0.5));
+}
