@@ -75,6 +75,10 @@ fn of_row(row: &DrillRow) -> Vec<Reason> {
     if let Some(twice @ 1..) = row.duplicated_writes {
         reasons.push(reason(Decision::NoGo, format!("{twice} writes are there twice")));
     }
+    if let Some(keys @ 1..) = row.illegal_keys {
+        let text = format!("answers under {keys} keys contradict each other (not linearizable)");
+        reasons.push(reason(Decision::NoGo, text));
+    }
     reasons.extend(of_return(row).map(|(decision, text)| reason(decision, text)));
     reasons
 }
@@ -87,7 +91,7 @@ fn of_return(row: &DrillRow) -> Option<(Decision, String)> {
         ComeBack::Never => {
             (Decision::NoGo, format!("it did not come back: with {what}, and not after the heal"))
         }
-        ComeBack::Unknown => {
+        ComeBack::NotEnoughTime | ComeBack::Unknown => {
             (Decision::CannotSay, "whether it came back was not observed".to_string())
         }
         ComeBack::AfterHeal { after_s } => (

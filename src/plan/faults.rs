@@ -162,7 +162,7 @@ fn missing(selector: &Selector, topology: &Topology) -> Option<String> {
             Some(format!("role `{role}`"))
         }
         Selector::Leader(role) if !has_leader(role) => Some(format!("leader of `{role}`")),
-        Selector::Replica(role) if role != "database" || !has_several(role) => {
+        Selector::Replica(role) if !has_leader(role) || !has_several(role) => {
             Some(format!("replica of `{role}`"))
         }
         Selector::Link(from, to) => missing(from, topology)

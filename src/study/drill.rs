@@ -167,6 +167,8 @@ fn plan(
     let plans = match plans.collect::<Result<Vec<_>, _>>() {
         Ok(plans) => Ok(plans),
         Err(PlanError::FaultTarget { missing, .. }) => Err(format!("no {missing}")),
+        Err(PlanError::Fault { problem, .. }) => Err(problem),
+        Err(error @ PlanError::RelativeRate { .. }) => Err(error.to_string()),
         Err(other) => return Err(other.into()),
     };
     let name = profile.name.strip_prefix(PREFIX).unwrap_or(&profile.name).to_string();

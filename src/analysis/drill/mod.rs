@@ -4,17 +4,15 @@
 mod row;
 #[cfg(test)]
 mod tests;
-mod trials;
 
 pub use row::{Broke, ComeBack, DrillRow, Out};
-pub use trials::{Spread, Trials};
 
 use super::comparison::Run;
 use super::timeline::{Timeline, share};
+use super::trials::{FaultTrials, fault_trials};
 use crate::fault::FaultKind;
 use serde::Serialize;
 use std::collections::BTreeSet;
-use trials::trials;
 
 /// Version of the JSON.
 const SCHEMA: u32 = 1;
@@ -78,8 +76,8 @@ pub struct DrillCard {
     pub budget_minutes: f64,
     pub control: Option<Control>,
     pub rows: Vec<DrillRow>,
-    /// Of a single drill that was repeated: how its figures are distributed.
-    pub trials: Option<Trials>,
+    /// Of a single drill that was repeated: how the figures of each of its faults are distributed.
+    pub trials: Vec<FaultTrials>,
     pub not_tested: Vec<NotTested>,
     /// Kinds of fault that none of the drills injected.
     pub kinds_not_tested: Vec<&'static str>,
@@ -132,11 +130,16 @@ pub fn drill_card(control: Option<&Run<'_>>, drills: &[Drilled<'_>]) -> DrillCar
         in_time_needed: needed,
         budget_minutes: (1.0 - needed) * BUDGET_DAYS * 24.0 * 60.0,
         control: control.map(control_of),
-        trials: repeated.map(|runs| trials(runs.iter().map(|r| r.summary))),
+        trials: repeated.map_or(Vec::new(), |runs| trials_of(runs)),
         not_tested: not_tested(drills, &rows),
         kinds_not_tested: kinds_not_tested(&rows),
         rows,
     }
+}
+
+fn trials_of(runs: &[Run<'_>]) -> Vec<FaultTrials> {
+    let faults = runs[0].summary.faults.iter();
+    faults.map(|f| fault_trials(runs.iter().map(|run| run.summary), &f.name)).collect()
 }
 
 fn control_of(run: &Run<'_>) -> Control {

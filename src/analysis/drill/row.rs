@@ -2,7 +2,8 @@
 
 use super::{DrillOutcome, Drilled};
 use crate::analysis::comparison::Run;
-use crate::analysis::summary::{FaultSummary, Outage};
+use crate::analysis::recovery::Recovery;
+use crate::analysis::summary::{FaultSummary, Outage, Summary};
 use crate::objective::Verdict;
 use crate::plan::Plan;
 use serde::Serialize;
@@ -29,13 +30,19 @@ pub struct DrillRow {
     pub late_requests: u64,
     /// Planned from the injection to the next fault, or to the end.
     pub of_requests: u64,
-    /// The same loss as minutes of nothing at all, at the rate of that time.
+    /// The same loss as minutes in which nobody gets anything.
     pub lost_minutes: Option<f64>,
+    /// Of such minutes that 30 days have room for.
+    pub of_30_days: Option<f64>,
     pub lost_writes: Option<u64>,
     pub duplicated_writes: Option<u64>,
     pub acknowledged_writes: u64,
+    /// Answers that no order of the operations explains were seen under so many keys.
+    pub illegal_keys: Option<u64>,
     /// Requests that visitors had to ask again, of all of the run.
     pub repeated_requests: u64,
+    /// All attempts ÷ first attempts once the fault was gone.
+    pub amplification_after: Option<f64>,
     pub is_attributable: bool,
     pub verdict: Option<Verdict>,
     pub reasons: Vec<String>,
@@ -59,6 +66,8 @@ pub struct Out {
     /// The longest time without an acknowledged write, where it is longer than chance.
     pub writes_s: Option<f64>,
     pub reads_s: Option<f64>,
+    /// Of a database that failed over: its first acknowledgement under the new leader.
+    pub first_write_after_s: Option<f64>,
 }
 
 /// Whether it came back, and by itself or only once the fault was over.
@@ -71,8 +80,10 @@ pub enum ComeBack {
     AfterHeal {
         after_s: f64,
     },
-    /// Not while it was watched.
+    /// Not while it was watched, so long after the heal.
     Never,
+    /// The load ended before it could be told.
+    NotEnoughTime,
     #[default]
     Unknown,
 }
@@ -114,24 +125,28 @@ fn row(drill: &Drilled<'_>, run: &Run<'_>, fault: &FaultSummary) -> DrillRow {
         acknowledged_writes: s.data.acknowledged,
         lost_writes: s.data.lost,
         duplicated_writes: s.data.duplicated,
+        illegal_keys: s.data.linearizability.as_ref().map(|l| l.illegal),
         repeated_requests: run.record.series.iter().map(|row| row.repeated).sum(),
+        amplification_after: s.comeback.as_ref().and_then(|c| c.amplification_after),
         ..DrillRow::default()
     };
     if fault.skipped.is_some() {
         return DrillRow { skipped: fault.skipped.clone(), ..base };
     }
     DrillRow {
-        noticed_after_s: earliest(fault.detected_after_s, fault.failed_over_after_s),
+        noticed_after_s: noticed(fault),
         out: Out {
             until_in_time_s: fault.recovery_time_s,
             writes_s: visible(fault.write_outage),
             reads_s: visible(fault.read_outage),
+            first_write_after_s: fault.failover.as_ref().and_then(|f| f.first_write_after_s),
         },
-        came_back: came_back(fault),
+        came_back: came_back(fault, s),
         failed_requests: fault.failed_requests,
-        late_requests: fault.not_in_time.saturating_sub(fault.failed_requests),
+        late_requests: fault.late_requests,
         of_requests: fault.requests_until_next,
-        lost_minutes: lost_minutes(plan, fault),
+        lost_minutes: fault.budget.map(|b| b.minutes),
+        of_30_days: fault.budget.and_then(|b| b.of_30_days),
         is_attributable: fault.attributable,
         ..base
     }
@@ -142,27 +157,25 @@ fn broke(plan: &Plan, fault: &FaultSummary) -> Broke {
     Broke { what: fault.node.clone(), how: planned.map_or(fault.kind.clone(), |f| f.kind.words()) }
 }
 
-fn earliest(a: Option<f64>, b: Option<f64>) -> Option<f64> {
-    [a, b].into_iter().flatten().min_by(f64::total_cmp)
+/// By whoever showed it first.
+fn noticed(fault: &FaultSummary) -> Option<f64> {
+    let by_databases = fault.failover.as_ref().and_then(|f| f.noticed_after_s);
+    let all = [fault.detected_after_s, fault.failed_over_after_s, by_databases];
+    all.into_iter().flatten().min_by(f64::total_cmp)
 }
 
 fn visible(outage: Option<Outage>) -> Option<f64> {
     outage.filter(Outage::is_visible).map(|o| o.longest_s)
 }
 
-fn came_back(fault: &FaultSummary) -> ComeBack {
+/// What never held again may have been watched for too short a time after the heal to say so.
+fn came_back(fault: &FaultSummary, s: &Summary) -> ComeBack {
+    let is_too_early = matches!(s.recovery, Some(Recovery::NotEnoughTime { .. }));
     match (fault.recovery_time_s, fault.recovery_after_heal_s) {
+        (None, _) if is_too_early => ComeBack::NotEnoughTime,
         (None, _) => ComeBack::Never,
         (Some(0.0), _) => ComeBack::Held,
         (Some(_), Some(after_s)) => ComeBack::AfterHeal { after_s },
         (Some(_), None) => ComeBack::BeforeHeal,
     }
-}
-
-/// Requests that were not answered in time ÷ the rate at which visitors came.
-fn lost_minutes(plan: &Plan, fault: &FaultSummary) -> Option<f64> {
-    let at = crate::base::Nanos::from_secs_f64(fault.injected_at_s?);
-    let phase = plan.load.phases.get(plan.load.phase_at(at))?;
-    let rate = phase.rate_at(at);
-    (rate > 0.0).then(|| fault.not_in_time as f64 / rate / 60.0)
 }

@@ -101,15 +101,15 @@ fn link_of<'a>(links: &'a [RunLink], name: &str) -> Option<&'a RunLink> {
 
 fn trials(card: &DrillCard) -> Markup {
     html! {
-        @if let Some(trials) = &card.trials {
+        @for trials in &card.trials {
             section {
-                h2 { (trials.n) " trials, each with a seed of its own" }
+                h2 { (trials.fault) ", " (trials.trials) " times, each with a seed of its own" }
                 div.scroll {
                     table.dense {
-                        thead { tr { @for name in words::SPREAD_HEAD { th { (name) } } } }
+                        thead { tr { @for name in words::TRIALS_HEAD { th { (name) } } } }
                         tbody {
-                            @for figure in &trials.figures {
-                                tr { @for cell in words::spread(figure) { td { (cell) } } }
+                            @for row in words::trials(trials) {
+                                tr { @for cell in &row { td { (cell) } } }
                             }
                         }
                     }

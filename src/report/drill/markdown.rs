@@ -21,9 +21,9 @@ pub fn drill_markdown(card: &DrillCard) -> String {
             out.push_str(&format!("\n{}\n", escape(&line)));
         }
     }
-    if let Some(trials) = &card.trials {
-        out.push('\n');
-        push_table(&mut out, &words::SPREAD_HEAD, trials.figures.iter().map(words::spread));
+    for trials in &card.trials {
+        out.push_str(&format!("\n{}\n\n", escape(&trials.fault)));
+        push_table(&mut out, &words::TRIALS_HEAD, words::trials(trials).into_iter());
     }
     out.push_str("\n### Not tested\n\n");
     for line in words::not_tested(card) {

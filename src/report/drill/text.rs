@@ -20,9 +20,9 @@ pub fn drill_text(card: &DrillCard, report: Option<&str>) -> String {
         words::repeated(card).iter().for_each(|line| push_wrapped(&mut out, line));
         out.push('\n');
     }
-    if let Some(trials) = &card.trials {
-        let rows: Vec<_> = trials.figures.iter().map(words::spread).collect();
-        push_table(&mut out, &words::SPREAD_HEAD, &rows);
+    for trials in &card.trials {
+        out.push_str(&format!("{}\n", trials.fault));
+        push_table(&mut out, &words::TRIALS_HEAD, &words::trials(trials));
         out.push('\n');
     }
     out.push_str("NOT TESTED\n");

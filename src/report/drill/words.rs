@@ -1,9 +1,8 @@
 //! The card's values in words, the same in every format.
 
 use crate::analysis::comparison::{count_text, percent, short, within};
-use crate::analysis::drill::{
-    BUDGET_DAYS, ComeBack, Control, Decision, DrillCard, DrillRow, Spread,
-};
+use crate::analysis::drill::{BUDGET_DAYS, ComeBack, Control, Decision, DrillCard, DrillRow};
+use crate::analysis::{FaultTrials, Spread};
 use crate::fault::FaultKind;
 
 pub const HEAD: [&str; 9] = [
@@ -79,7 +78,8 @@ fn out_for(row: &DrillRow) -> String {
         Some(s) => within(s),
         None => "to the end".into(),
     }];
-    parts.extend(row.out.writes_s.map(|s| format!("writes {}", seconds(s))));
+    let writes = row.out.first_write_after_s.or(row.out.writes_s);
+    parts.extend(writes.map(|s| format!("writes {}", seconds(s))));
     parts.join(", ")
 }
 
@@ -91,6 +91,7 @@ fn came_back(how: ComeBack) -> String {
             format!("yes, {} of the repair", within(after_s))
         }
         ComeBack::Never => "NO".into(),
+        ComeBack::NotEnoughTime => "too early to say".into(),
         ComeBack::Unknown => "not known".into(),
     }
 }
@@ -164,8 +165,13 @@ pub fn repeated(card: &DrillCard) -> Vec<String> {
     let asked = card.rows.iter().filter(|row| row.repeated_requests > 0);
     asked
         .map(|row| {
+            let load = row.amplification_after.map_or(String::new(), |times| {
+                format!(
+                    "; once the fault was gone the load was {times:.2} times that of the visitors"
+                )
+            });
             format!(
-                "{}: visitors asked again {} times; failed and late count each time.",
+                "{}: visitors asked again {} times{load}. Failed and late count each time.",
                 row.label(),
                 count_text(row.repeated_requests)
             )
@@ -173,12 +179,37 @@ pub fn repeated(card: &DrillCard) -> Vec<String> {
         .collect()
 }
 
-pub fn spread(s: &Spread) -> [String; 5] {
-    let value = |v: f64| match s.unit {
-        "s" => seconds(v),
-        _ => short(v),
-    };
-    [s.name.to_string(), s.n.to_string(), value(s.median), value(s.p95), value(s.max)]
+/// A line for each figure of a fault's trials that was ever seen.
+pub fn trials(t: &FaultTrials) -> Vec<[String; 6]> {
+    let figures: [(&str, bool, &Spread); 10] = [
+        ("taken out after", true, &t.detected),
+        ("new leader after", true, &t.leader),
+        ("first write after", true, &t.first_write),
+        ("first read after", true, &t.first_read),
+        ("longest time without a write", true, &t.write_outage),
+        ("longest time without a read", true, &t.read_outage),
+        ("in time for good after", true, &t.recovery),
+        ("requests failed", false, &t.failed_requests),
+        ("requests late", false, &t.late_requests),
+        ("writes lost", false, &t.lost_writes),
+    ];
+    let is_told = |(_, _, spread): &(&str, bool, &Spread)| spread.n > 0;
+    figures.into_iter().filter(is_told).map(|(name, is_time, s)| spread(name, is_time, s)).collect()
 }
 
-pub const SPREAD_HEAD: [&str; 5] = ["over all trials", "seen in", "median", "p95", "max"];
+fn spread(name: &str, is_time: bool, s: &Spread) -> [String; 6] {
+    let value = |v: Option<f64>| match v {
+        Some(v) if is_time => seconds(v),
+        Some(v) => short(v),
+        None => "never".into(),
+    };
+    let never = if s.never > 0 { format!(", {} never", s.never) } else { String::new() };
+    let interval = s
+        .median_interval
+        .map_or("–".into(), |i| format!("{} to {}", value(i.low), value(i.high)));
+    let of = format!("{}{never}", s.n);
+    [name.into(), of, value(s.median), interval, value(s.p95), value(s.max)]
+}
+
+pub const TRIALS_HEAD: [&str; 6] =
+    ["over all trials", "trials", "median", "95 % interval of it", "p95", "max"];
