@@ -106,7 +106,7 @@ mod tests {
             "server-lost  app-1 silent, as without power  0.75 s",
             "\nNOT TESTED\n- kill-<b> (the balancer | is killed): does not fit: no role `balancer`\n",
             "\nNO-GO\n- metastable: 2 of ",
-            "did not come back",
+            "whether it came back was not observed",
         ] {
             assert!(text.contains(part), "{part}\n{text}");
         }
