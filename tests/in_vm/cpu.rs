@@ -46,37 +46,39 @@ impl Counters {
     fn excess_us(self, quota_us: u64) -> i64 {
         self.used_us as i64 - ((self.periods + 1) * quota_us) as i64
     }
+
+    /// Not more than its quota, and about as much: it wanted all.
+    fn is_kept(self, quota_us: u64) -> bool {
+        self.excess_us(quota_us) <= 0
+            && self.used_us >= self.periods * quota_us / 2
+            && self.throttled >= self.periods / 2
+    }
 }
 
-/// All readings from `PERIODS` on to half as many more.
-fn readings(group: &Path) -> Vec<Counters> {
+/// Counts from now on, until what is wanted is so after `PERIODS` or more.
+fn count(group: &Path, wanted: impl Fn(Counters) -> bool) -> Vec<Counters> {
     let (began, until) = (Counters::of(group), Instant::now() + BOUND);
     let mut seen = Vec::new();
     loop {
         let now = Counters::of(group).since(began);
         if now.periods >= PERIODS {
             seen.push(now);
-        }
-        if now.periods >= PERIODS + PERIODS / 2 {
-            return seen;
+            if wanted(now) {
+                return seen;
+            }
         }
         assert!(Instant::now() < until, "{now:?} after {BOUND:?}");
         std::thread::sleep(Duration::from_millis(1));
     }
 }
 
-/// A quota is enforced at ticks, and the emulated processor may be held back by its host in the
-/// middle of one: what was overrun then is paid back in the next periods. So it is judged at the
-/// reading that owes least.
+/// A quota is enforced at ticks, and an emulated processor may be held back by its host for long in
+/// the middle of one: what was overrun then is paid back in the next periods. So the first reading
+/// without such a debt is wanted; where the quota is not kept, none ever comes.
 fn assert_kept(group: &Path, quota_us: u64) {
-    let seen = readings(group);
-    let (first, last) = (seen[0], seen[seen.len() - 1]);
-    let excess = seen.iter().map(|c| c.excess_us(quota_us));
-    let (least, most) = (excess.clone().min().unwrap(), excess.max().unwrap());
-    eprintln!("quota {quota_us} us: {first:?}, {last:?}; beyond it {least} to {most} us");
-    assert!(least <= 0, "{least} us more than given");
-    assert!(last.used_us >= last.periods * quota_us / 2, "{last:?}");
-    assert!(last.throttled >= last.periods / 2, "{last:?}");
+    let seen = count(group, |now| now.is_kept(quota_us));
+    let most = seen.iter().map(|c| c.excess_us(quota_us)).max().unwrap();
+    eprintln!("quota {quota_us} us: {:?}; beyond it at most {most} us", seen[seen.len() - 1]);
 }
 
 #[test]
@@ -101,12 +103,9 @@ fn what_a_fault_takes_of_a_quota_is_given_back() {
     let stamp = stage.fleet.release("f").unwrap();
     eprintln!("{}", stamp.proof);
     assert_eq!(read(&stage.group, "cpu.max").unwrap(), "30000 20000");
-    let seen = readings(&stage.group);
+    let seen = count(&stage.group, |now| now.used_us > 2 * now.periods * 3_000);
     let last = seen[seen.len() - 1];
-    eprintln!(
-        "afterwards {last:?}: {:.2} cores",
-        last.used_us as f64 / (last.periods * PERIOD_US) as f64
-    );
-    assert!(last.used_us > 2 * last.periods * 3_000, "{last:?}");
+    let cores = last.used_us as f64 / (last.periods * PERIOD_US) as f64;
+    eprintln!("afterwards {last:?}: {cores:.2} cores");
     stage.end();
 }
