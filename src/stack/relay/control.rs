@@ -2,6 +2,7 @@
 
 use super::link::Link;
 use super::rule::Rule;
+use crate::base::Nanos;
 use crate::fault::{LinkEffect, LinkRule};
 use crate::stack::held::{self, Held};
 use crate::stack::{http, node};
@@ -10,6 +11,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tokio::net::TcpListener;
+
+/// Longest that a byte may be asked to wait.
+const DELAY_MAX: Nanos = Nanos::from_secs(3600);
 
 #[derive(Clone)]
 pub struct Control {
@@ -59,11 +63,17 @@ fn check(rule: &LinkRule) -> Result<(), String> {
     if !(0.0..=1.0).contains(&rule.share) {
         return Err(format!("`share` is {}; write a number from 0 to 1", rule.share));
     }
-    match rule.effect {
+    let longest = match rule.effect {
         LinkEffect::Bandwidth { rate } if rate.0 == 0 => {
-            Err("`rate` is 0; write bytes per second, or stall the link".into())
+            return Err("`rate` is 0; write bytes per second, or stall the link".into());
         }
-        _ => Ok(()),
+        LinkEffect::Latency { delay, jitter } => delay.max(jitter),
+        LinkEffect::SlowClose { delay } => delay,
+        _ => Nanos::ZERO,
+    };
+    match longest > DELAY_MAX {
+        true => Err(format!("a delay of {longest} is more than an hour; stall the link instead")),
+        false => Ok(()),
     }
 }
 

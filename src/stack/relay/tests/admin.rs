@@ -72,6 +72,11 @@ fn rules_are_put_listed_and_deleted_over_http() {
                 "rule": { "effect": { "effect": "bandwidth", "rate": 0 } } }),
             "bytes per second",
         ),
+        (
+            json!({ "from": "app-1", "to": "database-1",
+                "rule": { "effect": { "effect": "slow-close", "delay": u64::MAX } } }),
+            "stall the link instead",
+        ),
     ] {
         let refused = ask(admin, "PUT", "/faults/wrong", &wrong).unwrap_err();
         assert!(refused.contains(expected), "{refused}");
