@@ -21,6 +21,8 @@ const COUNTED: u64 = 50_000;
 /// Allocations allowed per snapshot of the counted stretch: one channel block in 31 messages, and
 /// the doublings of a few lists.
 const PER_SNAPSHOT: u64 = 4;
+/// Allowed once: a machine that stalls makes queues longer than ever before, which double for it.
+const ONCE: u64 = 100;
 
 static IS_COUNTING: AtomicBool = AtomicBool::new(false);
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
@@ -154,7 +156,7 @@ fn count(load: LoadPlan) -> (u64, u64) {
 
 fn check(load: LoadPlan) {
     let (allocations, snapshots) = count(load);
-    let allowed = PER_SNAPSHOT * snapshots;
+    let allowed = PER_SNAPSHOT * snapshots + ONCE;
     assert!(
         allocations <= allowed,
         "{allocations} allocations in {snapshots} snapshots, {COUNTED} requests or more; {allowed} allowed"

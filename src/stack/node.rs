@@ -38,6 +38,34 @@ pub enum NodeError {
     Role { node: String, what: String },
 }
 
+/// Where the keeper hears what happens in a process that it started.
+pub struct EventPipe {
+    pipe: Mutex<File>,
+}
+
+impl EventPipe {
+    /// The inherited one, where there is one. Call once per process: it is taken over.
+    pub fn inherited() -> Option<EventPipe> {
+        let fd = std::env::var(EVENTS_FD_VARIABLE).ok()?.parse::<RawFd>().ok()?;
+        // SAFETY: the keeper passed this descriptor for us alone, and this runs once.
+        let pipe = (fd > 2).then(|| unsafe { File::from_raw_fd(fd) })?;
+        Some(EventPipe { pipe: Mutex::new(pipe) })
+    }
+
+    /// Writes an event, stamped now. A closed pipe is not an error: brunt is gone, so is its keeper.
+    pub fn emit(&self, what: NodeEventKind) {
+        let mut pipe = self.pipe.lock().expect("no panic while writing a line");
+        let _ = pipe.write_all(&line_of(what));
+    }
+}
+
+fn line_of(what: NodeEventKind) -> Vec<u8> {
+    let event = NodeEvent { at_ns: clock::now().0, what };
+    let mut line = serde_json::to_vec(&event).expect("an event is plain data");
+    line.push(b'\n');
+    line
+}
+
 /// A node's plan, events and counters; cheap to clone.
 #[derive(Clone)]
 pub struct Node {
@@ -46,7 +74,7 @@ pub struct Node {
 
 struct Inner {
     plan: NodePlan,
-    events: Mutex<Option<File>>,
+    events: Option<EventPipe>,
     counters: Mutex<BTreeMap<&'static str, Arc<AtomicU64>>>,
     is_healthy: AtomicBool,
     faults: Faults,
@@ -55,17 +83,11 @@ struct Inner {
 impl Node {
     /// Takes over the inherited event pipe. Call once per process.
     pub fn new(plan: NodePlan) -> Self {
-        let events = std::env::var(EVENTS_FD_VARIABLE)
-            .ok()
-            .and_then(|text| text.parse::<RawFd>().ok())
-            .filter(|fd| *fd > 2)
-            // SAFETY: the keeper passed this descriptor for us alone, and this runs once.
-            .map(|fd| unsafe { File::from_raw_fd(fd) });
         Node {
             inner: Arc::new(Inner {
                 faults: Faults::new(&plan),
                 plan,
-                events: Mutex::new(events),
+                events: EventPipe::inherited(),
                 counters: Mutex::new(BTreeMap::new()),
                 is_healthy: AtomicBool::new(true),
             }),
@@ -82,14 +104,11 @@ impl Node {
         &self.inner.faults
     }
 
-    /// Writes an event, stamped now. A closed pipe is not an error: brunt is gone, so is its keeper.
+    /// Writes an event to the inherited pipe, or to stderr without one.
     pub fn emit(&self, what: NodeEventKind) {
-        let event = NodeEvent { at_ns: clock::now().0, what };
-        let mut line = serde_json::to_vec(&event).expect("an event is plain data");
-        line.push(b'\n');
-        match self.inner.events.lock().expect("no panic while writing a line").as_mut() {
-            Some(pipe) => drop(pipe.write_all(&line)),
-            None => drop(std::io::stderr().write_all(&line)),
+        match &self.inner.events {
+            Some(pipe) => pipe.emit(what),
+            None => drop(std::io::stderr().write_all(&line_of(what))),
         }
     }
 

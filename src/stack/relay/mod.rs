@@ -1,38 +1,45 @@
-//! Carries the links that have a distance or may get a fault: every byte arrives half a round trip
-//! later than it was sent, in both directions, and as the rules on its link want it. One process per
-//! run, on brunt's own cores, on one thread.
+//! The in-path TCP proxy. Carries the links that have a distance or may get a fault: every byte
+//! arrives half a round trip later than it was sent, in both directions, and as the rules on its
+//! link want it. One process per run, on brunt's own cores, on one thread.
 //!
+//! It is in the path of such a link from the start, so its cost is in every measurement alike.
 //! Without rules it adds time and nothing else: order is kept, throughput is not throttled below the
-//! bound in `pipe`, half-closes and resets are passed on. Rules reach connections that exist; bytes
+//! bound in `line`, half-closes and resets are passed on. Rules reach connections that exist; bytes
 //! that are inside when a rule begins obey it, and those held when it ends are passed on, in order.
-//! Two things of a real distance are not here: a TCP handshake through a relay costs no round trip,
-//! and a service that refuses is seen as a reset after the connection was accepted, not as a
-//! refusal. Likewise a partitioned link's handshakes are done by the kernel until its backlog is
-//! full; such a connection then hears nothing.
+//!
+//! What of a real network is not here:
+//! - A TCP handshake through a relay costs no round trip: the kernel completes it here. So a stalled
+//!   link still takes connections, and a reset one resets them after they were made.
+//! - A service that refuses is seen as a reset after the connection was accepted, not as a refusal.
+//! - A partition of all connections leaves each SYN unanswered (`deaf`). One of a share cannot know
+//!   whose SYN it is, so those connections are made, and nothing of them reaches the service.
+//! - The kernel acknowledges what is sent into a stall or a partition until a window is full, so the
+//!   sender sees no retransmission and no timeout of its own TCP.
+//! - Packets are not lost or reordered; that is done at packet level, where there are packets.
 
+mod bucket;
+mod connection;
 mod control;
+mod deaf;
+mod door;
+mod line;
 mod link;
 mod pipe;
+mod rule;
 mod timer;
+mod way;
 
-use crate::base::Nanos;
-use crate::fault::Direction;
+use super::node::EventPipe;
 use crate::plan::LinkPlan;
+use crate::record::NodeEventKind;
 use control::Control;
-use link::{Connection, Link};
+use door::Door;
+use link::{Link, Port};
 use serde::Deserialize;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::Semaphore;
-
-/// Connections at once on one link; one more is reset.
-const CONNECTIONS_MAX: usize = 4096;
-const BACKLOG: u32 = 4096;
-/// Longest wait for the service to take a connection.
-const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+use tokio::net::TcpListener;
 
 #[derive(Debug, thiserror::Error)]
 pub enum RelayError {
@@ -55,12 +62,14 @@ struct Input {
     seed: u64,
 }
 
-/// Relays until the process is killed. Prints nothing.
+/// Relays until the process is killed. Says that it is ready on the event pipe, where one was
+/// handed over.
 ///
 /// # Errors
 /// When the input is not what it should be or an address cannot be listened on.
 pub fn serve(input: impl Read) -> Result<(), RelayError> {
     let input: Input = serde_json::from_reader(input).map_err(RelayError::Input)?;
+    raise_descriptor_limit();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -70,93 +79,44 @@ pub fn serve(input: impl Read) -> Result<(), RelayError> {
 
 async fn run(input: Input) -> Result<(), RelayError> {
     let mut links: Vec<Arc<Link>> = Vec::new();
-    for plan in &input.links {
+    for (at, plan) in input.links.iter().enumerate() {
         let known = links.iter().find(|l| l.from == plan.from && l.to == plan.to).cloned();
         let link = known.unwrap_or_else(|| {
             let link = Arc::new(Link::new(&plan.from, &plan.to, input.seed));
             links.push(link.clone());
             link
         });
-        let name = || format!("{} → {}", plan.from, plan.to);
-        let listener = listen(plan.dial, name)?;
-        tokio::spawn(accept(listener, plan.service, plan.round_trip, link));
+        let before = &input.links[..at];
+        let index = before.iter().filter(|l| l.from == plan.from && l.to == plan.to).count();
+        let name = format!("{} → {}", plan.from, plan.to);
+        let listener = listen(plan.dial, &name)?;
+        let port = Port::new(link, index as u16);
+        let (service, round_trip) = (plan.service, plan.round_trip);
+        tokio::spawn(Door { listener, service, round_trip, port }.keep());
     }
-    match input.admin {
-        Some(admin) => {
-            let listener = listen(admin, || "its admin side".into())?;
-            Control { links: Arc::new(links) }.serve(listener).await;
-        }
+    let admin = input.admin.map(|admin| listen(admin, "its admin side")).transpose()?;
+    let events = EventPipe::inherited();
+    if let Some(events) = &events {
+        events.emit(NodeEventKind::Ready);
+    }
+    match admin {
+        Some(listener) => Control::new(links).serve(listener).await,
         None => std::future::pending().await,
     }
     Ok(())
 }
 
-fn listen(address: SocketAddr, name: impl Fn() -> String) -> Result<TcpListener, RelayError> {
-    let open = || {
-        let socket = match address {
-            SocketAddr::V4(_) => TcpSocket::new_v4(),
-            SocketAddr::V6(_) => TcpSocket::new_v6(),
-        }?;
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        socket.listen(BACKLOG)
-    };
-    open().map_err(|cause| RelayError::Listen { link: name(), address, cause })
+fn listen(address: SocketAddr, link: &str) -> Result<TcpListener, RelayError> {
+    door::listen(address).map_err(|cause| RelayError::Listen { link: link.into(), address, cause })
 }
 
-async fn accept(listener: TcpListener, service: SocketAddr, round_trip: Nanos, link: Arc<Link>) {
-    let free = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    loop {
-        let accepted = listener.accept().await;
-        link.is_reachable().await;
-        let Ok((client, _)) = accepted else {
-            // Out of descriptors, or the client gave up: neither ends a relay.
-            tokio::time::sleep(Duration::from_millis(5)).await;
-            continue;
-        };
-        match free.clone().try_acquire_owned() {
-            Ok(permit) => {
-                let connection = link.connect();
-                tokio::spawn(async move {
-                    carry(client, service, round_trip, connection).await;
-                    drop(permit);
-                });
-            }
-            Err(_) => reset(&client),
-        }
-    }
+/// Each connection needs two sockets, and a timer when it waits.
+fn raise_descriptor_limit() {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let raised = rustix::process::Rlimit { current: limit.maximum, maximum: limit.maximum };
+    // With fewer, connections beyond them wait in the queue.
+    let _ = rustix::process::setrlimit(rustix::process::Resource::Nofile, raised);
 }
 
-/// One connection, from its first byte to its last.
-async fn carry(client: TcpStream, service: SocketAddr, round_trip: Nanos, connection: Connection) {
-    let (there, back) = (connection.way(Direction::There), connection.way(Direction::Back));
-    if there.is_reset() || back.is_reset() {
-        return reset(&client);
-    }
-    let connected = tokio::time::timeout(CONNECT_DEADLINE, TcpStream::connect(service)).await;
-    let Ok(Ok(backend)) = connected else {
-        // The refusal travels there and back.
-        tokio::time::sleep(round_trip.duration()).await;
-        return reset(&client);
-    };
-    let _ = client.set_nodelay(true);
-    let _ = backend.set_nodelay(true);
-    let delay = Nanos(round_trip.0 / 2);
-    let there = pipe::carry(&client, &backend, delay, there);
-    let back = pipe::carry(&backend, &client, delay, back);
-    let both = tokio::try_join!(there, back);
-    if both.is_err() {
-        reset(&client);
-        reset(&backend);
-    }
-}
-
-/// Makes the drop of this socket a RST instead of a FIN.
-fn reset(stream: &TcpStream) {
-    let _ = stream.set_zero_linger();
-}
-
-#[cfg(test)]
-mod faults_tests;
 #[cfg(test)]
 mod tests;

@@ -1,199 +1,234 @@
-//! One direction of a relayed connection: a delay line with bounded content.
+//! One direction of a relayed connection: reads, keeps what is to arrive later, writes.
 
-use super::link::Way;
+use super::bucket::Bucket;
+use super::line::{Line, What};
+use super::rule::{Count, Rule};
 use super::timer::Timer;
+use super::way::Way;
 use crate::base::{Nanos, clock};
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use std::io::{self, ErrorKind};
-use std::sync::Arc;
-use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::io::AsyncReadExt;
+use tokio::net::tcp::{ReadHalf, WriteHalf};
 
-/// Bytes under way in one direction of one connection; beyond it the sender is not read until
-/// some have arrived, as with a full TCP window. At 50 ms one way this allows 20 MB/s.
-const UNDER_WAY_MAX: usize = 1024 * 1024;
 /// Largest piece read at once.
-const CHUNK_MAX: usize = 32 * 1024;
-/// Pieces under way, so that single bytes cannot make the line long.
-const CHUNKS_MAX: usize = 4096;
+const CHUNK_MAX: usize = 64 * 1024;
+/// A buffer with less room than this is not read into any more. Small pieces share one buffer, so
+/// that they keep little more memory than they have bytes.
+const ROOM_MIN: usize = 4 * 1024;
 
-struct Piece {
-    /// When it was read; the distance and what faults add count from here.
-    read: Nanos,
-    what: io::Result<Bytes>,
-    _room: Option<OwnedSemaphorePermit>,
-}
-
-/// Moves bytes from one socket to the other until the first says it is done, then half-closes.
-/// `delay` is the distance; `way` what faults want of this direction.
-///
-/// # Errors
-/// When either side breaks, or a fault breaks it; a reset is reported when it is due, not when it
-/// is seen.
-pub async fn carry(from: &TcpStream, to: &TcpStream, delay: Nanos, way: Way) -> io::Result<()> {
-    let (sender, receiver) = mpsc::channel(CHUNKS_MAX);
-    let drain = Drain { to, timer: Timer::new()?, delay, way, free_at: Nanos::ZERO };
-    let (_, written) = tokio::join!(fill(from, sender), drain.run(receiver));
-    written
-}
-
-/// Reads and stamps. Ends after the end of the stream, an error, or when nobody takes pieces.
-async fn fill(from: &TcpStream, line: mpsc::Sender<Piece>) {
-    let room = Arc::new(Semaphore::new(UNDER_WAY_MAX));
-    let mut buffer = BytesMut::new();
-    loop {
-        let piece = tokio::select! {
-            // Whoever drains has failed: there is no use in reading on.
-            () = line.closed() => return,
-            piece = read(from, &mut buffer) => piece,
-        };
-        let is_last = !matches!(&piece, Ok(bytes) if !bytes.is_empty());
-        let read = clock::now();
-        let n = piece.as_ref().map_or(0, Bytes::len) as u32;
-        let taken = room.clone().acquire_many_owned(n);
-        let _room = tokio::select! {
-            () = line.closed() => return,
-            taken = taken => taken.ok(),
-        };
-        if line.send(Piece { read, what: piece, _room }).await.is_err() || is_last {
-            return;
-        }
-    }
-}
-
-/// The next bytes; none at the end of the stream.
-async fn read(from: &TcpStream, buffer: &mut BytesMut) -> io::Result<Bytes> {
-    loop {
-        from.readable().await?;
-        buffer.reserve(CHUNK_MAX);
-        match from.try_read_buf(buffer) {
-            Ok(_) => return Ok(buffer.split().freeze()),
-            Err(e) if e.kind() == ErrorKind::WouldBlock => {}
-            Err(e) => return Err(e),
-        }
-    }
-}
-
-/// The end of a direction where bytes come out.
-struct Drain<'a> {
-    to: &'a TcpStream,
-    timer: Timer,
+pub struct Pipe<'a> {
+    from: ReadHalf<'a>,
+    to: WriteHalf<'a>,
+    /// Of the distance, one way.
     delay: Nanos,
-    way: Way,
-    /// With a bandwidth: when the next slice may go.
-    free_at: Nanos,
+    pub way: Way,
+    passed: &'a Count,
+    line: Line,
+    /// When the head comes out, as the rules are now.
+    head_due: Option<Nanos>,
+    bucket: Bucket,
+    timer: Option<Timer>,
+    buffer: BytesMut,
+    /// The sender may still send.
+    is_open: bool,
+    /// It was seen that the sender has gone, so what looks like its end is none.
+    has_sender_gone: bool,
+    /// The instant for which the bucket made the head wait.
+    waits_for: Nanos,
 }
 
-/// At a bandwidth, bytes go in slices of so long.
-const SLICE: Nanos = Nanos::from_millis(5);
+/// How a direction is over.
+pub enum Over {
+    /// The sender's end was passed on.
+    Ended,
+    /// The connection is to be reset: so it came from the sender, or a rule wants it.
+    Broken(Option<Rule>),
+    /// The receiver has gone; it takes no more.
+    Gone,
+}
 
-impl Drain<'_> {
-    async fn run(mut self, mut line: mpsc::Receiver<Piece>) -> io::Result<()> {
+/// What nothing can be done before.
+enum Wait {
+    Nothing,
+    Until(Nanos),
+    Writable,
+    Over(Over),
+}
+
+impl<'a> Pipe<'a> {
+    pub fn new(
+        from: ReadHalf<'a>,
+        to: WriteHalf<'a>,
+        delay: Nanos,
+        way: Way,
+        passed: &'a Count,
+    ) -> Self {
+        Pipe {
+            from,
+            to,
+            delay,
+            way,
+            passed,
+            line: Line::default(),
+            head_due: None,
+            bucket: Bucket::default(),
+            timer: None,
+            buffer: BytesMut::new(),
+            is_open: true,
+            has_sender_gone: false,
+            waits_for: Nanos::ZERO,
+        }
+    }
+
+    /// The sender has gone, as the other direction has seen. That is news which travels as the
+    /// sender's bytes do, and after those that it sent before.
+    pub fn break_off(&mut self) {
+        self.has_sender_gone = true;
+        if !self.is_open {
+            self.line.push(clock::now(), What::Break);
+        }
+    }
+
+    /// Whether all that there was has come out.
+    pub fn is_done(&self) -> bool {
+        !self.is_open && self.line.head().is_none()
+    }
+
+    /// Passes on until this direction is over. May be dropped at any await and called again.
+    pub async fn run(&mut self) -> Over {
         loop {
-            // A reset hits a connection on which nothing is under way, too.
-            let piece = tokio::select! {
-                piece = line.recv() => piece,
-                () = self.way.changed() => {
-                    self.break_when_reset()?;
-                    continue;
+            if self.way.look(self.line.bytes()) {
+                self.head_due = None;
+            }
+            if let Some(rule) = self.way.reset() {
+                return Over::Broken(Some(rule.clone()));
+            }
+            let wait = self.pass();
+            let until = match wait {
+                Wait::Over(over) => return over,
+                Wait::Until(at) => Some(at),
+                Wait::Nothing | Wait::Writable => None,
+            };
+            if until.is_some() && self.timer.is_none() {
+                match Timer::new() {
+                    Ok(timer) => self.timer = Some(timer),
+                    // Out of descriptors: a direct connection would have been refused.
+                    Err(_) => return Over::Broken(None),
+                }
+            }
+            tokio::select! {
+                biased;
+                () = self.way.changed() => {}
+                () = reach(&self.timer, until) => {}
+                _ = self.to.writable(), if matches!(wait, Wait::Writable) => {}
+                came = read(&mut self.from, &mut self.buffer),
+                    if self.is_open && self.line.has_room() => self.take(came),
+            }
+        }
+    }
+
+    fn take(&mut self, came: io::Result<usize>) {
+        let what = match came {
+            Ok(0) if !self.has_sender_gone => What::End,
+            Ok(n @ 1..) => {
+                self.way.came(n);
+                What::Bytes(self.buffer.split().freeze())
+            }
+            Ok(0) | Err(_) => What::Break,
+        };
+        self.is_open = matches!(what, What::Bytes(_));
+        self.line.push(clock::now(), what);
+    }
+
+    /// All that may come out now.
+    fn pass(&mut self) -> Wait {
+        loop {
+            // An unlooked rule cannot be here: nothing was awaited since.
+            let Some(head) = self.line.head() else { return Wait::Nothing };
+            if self.way.is_silent() {
+                return Wait::Nothing;
+            }
+            let is_end = !matches!(head.what, What::Bytes(_));
+            let due = *self.head_due.get_or_insert_with(|| {
+                let late = if is_end { self.way.slow_close() } else { Nanos::ZERO };
+                head.read + self.delay + self.way.latency() + late
+            });
+            if due > head.read && due > clock::now() {
+                return Wait::Until(due);
+            }
+            let wait = match &head.what {
+                What::Bytes(_) => self.write(),
+                What::End => Some(Wait::Over(self.end())),
+                What::Break => {
+                    self.way.ended();
+                    Some(Wait::Over(Over::Broken(None)))
                 }
             };
-            let Some(piece) = piece else { return Ok(()) };
-            self.arrive(&piece).await?;
-            let bytes = piece.what?;
-            if bytes.is_empty() {
-                return half_close(self.to);
-            }
-            self.write(&bytes).await?;
-        }
-    }
-
-    /// Waits until this piece is to come out, as the rules want it now; a rule that changes
-    /// meanwhile counts from then on.
-    async fn arrive(&mut self, piece: &Piece) -> io::Result<()> {
-        if !self.way.is_free() {
-            self.way.look();
-        }
-        let is_end = !matches!(&piece.what, Ok(bytes) if !bytes.is_empty());
-        loop {
-            self.break_when_reset()?;
-            if self.way.is_silent() {
-                self.way.changed().await;
-                continue;
-            }
-            let mut due = piece.read + self.delay + self.way.latency();
-            if is_end {
-                due += self.way.slow_close();
-            }
-            tokio::select! {
-                biased;
-                done = self.timer.until(due) => return done,
-                () = self.way.changed() => {}
+            if let Some(wait) = wait {
+                return wait;
             }
         }
     }
 
-    async fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            let slice = self.slice(bytes.len()).await?;
-            if slice == 0 {
-                self.way.cut();
-                return Err(ErrorKind::ConnectionReset.into());
+    /// Writes of the head what may be written; what that has to wait for.
+    fn write(&mut self) -> Option<Wait> {
+        let Some(What::Bytes(bytes)) = self.line.head().map(|head| &head.what) else { return None };
+        let mut n = self.way.until_cut().map_or(bytes.len(), |left| bytes.len().min(left as usize));
+        let rate = self.way.rate();
+        if let Some(rate) = rate {
+            match self.bucket.allows(rate, n, clock::now()) {
+                Ok(slice) => n = slice,
+                Err(at) => {
+                    if std::mem::replace(&mut self.waits_for, at) != at {
+                        self.way.waits();
+                    }
+                    return Some(Wait::Until(at));
+                }
             }
-            write_all(self.to, &bytes[..slice]).await?;
-            self.way.passed(slice);
-            bytes = &bytes[slice..];
         }
-        Ok(())
-    }
-
-    /// How many of these bytes may go now, after the wait that a bandwidth asks for; none when the
-    /// connection is to be cut here.
-    async fn slice(&mut self, n: usize) -> io::Result<usize> {
-        loop {
-            self.break_when_reset()?;
-            if self.way.is_silent() {
-                self.way.changed().await;
-                continue;
+        match self.to.try_write(&bytes[..n]) {
+            Ok(n) => {
+                if let Some(rate) = rate {
+                    self.bucket.spend(rate, n, clock::now());
+                }
+                self.passed.add(n);
+                self.way.passed(n);
+                if self.line.advance(n) {
+                    self.head_due = None;
+                }
+                let cut = self.way.reset().cloned();
+                cut.map(|rule| Wait::Over(Over::Broken(Some(rule))))
             }
-            let allowed = self.way.until_cut().map_or(n, |left| n.min(left as usize));
-            let Some(rate) = self.way.rate() else { return Ok(allowed) };
-            let slice = allowed.min((rate as f64 * SLICE.as_secs_f64()).ceil() as usize);
-            tokio::select! {
-                biased;
-                done = self.timer.until(self.free_at) => done?,
-                () = self.way.changed() => continue,
-            }
-            let cost = Nanos::from_secs_f64(slice as f64 / rate as f64);
-            self.free_at = self.free_at.max(clock::now()) + cost;
-            return Ok(slice);
+            Err(e) if e.kind() == ErrorKind::WouldBlock => Some(Wait::Writable),
+            Err(_) => Some(Wait::Over(Over::Gone)),
         }
     }
 
-    fn break_when_reset(&self) -> io::Result<()> {
-        match self.way.is_reset() {
-            true => Err(ErrorKind::ConnectionReset.into()),
-            false => Ok(()),
+    fn end(&mut self) -> Over {
+        self.line.pop();
+        self.head_due = None;
+        self.way.ended();
+        match rustix::net::shutdown(self.to.as_ref(), rustix::net::Shutdown::Write) {
+            // The receiver has gone already; there is nothing left to close.
+            Ok(()) | Err(rustix::io::Errno::NOTCONN) => Over::Ended,
+            Err(_) => Over::Gone,
         }
     }
 }
 
-async fn write_all(to: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        to.writable().await?;
-        match to.try_write(bytes) {
-            Ok(n) => bytes = &bytes[n..],
-            Err(e) if e.kind() == ErrorKind::WouldBlock => {}
-            Err(e) => return Err(e),
-        }
+async fn read(from: &mut ReadHalf<'_>, buffer: &mut BytesMut) -> io::Result<usize> {
+    if buffer.capacity() - buffer.len() < ROOM_MIN {
+        buffer.reserve(CHUNK_MAX);
     }
-    Ok(())
+    from.read_buf(buffer).await
 }
 
-fn half_close(to: &TcpStream) -> io::Result<()> {
-    match rustix::net::shutdown(to, rustix::net::Shutdown::Write) {
-        // The other side has gone already; there is nothing left to close.
-        Err(rustix::io::Errno::NOTCONN) => Ok(()),
-        other => Ok(other?),
+/// Never, when there is nothing to wait for.
+async fn reach(timer: &Option<Timer>, until: Option<Nanos>) {
+    match (timer, until) {
+        // The kernel takes any instant that a clock can show; should it not, now is the best answer.
+        (Some(timer), Some(at)) => drop(timer.until(at).await),
+        _ => std::future::pending().await,
     }
 }
