@@ -243,6 +243,34 @@ fn a_competitor_burns_the_servers_own_share_and_nobody_elses() {
 }
 
 #[test]
+fn a_server_has_less_of_its_share_beside_a_competitor() {
+    let stage = stage("l-beside", &plan(&[("s1", 0.3, &["a"])]), SPIN, false);
+    // What its own process has of all that is used in the server, over 20 periods.
+    let own_part = || {
+        let usage = || {
+            let usage = stage.fleet.usage().remove(0);
+            (usage.server_cpu, usage.process.unwrap().cpu)
+        };
+        let (all, own) = usage();
+        std::thread::sleep(20 * PERIOD);
+        let (all_after, own_after) = usage();
+        (own_after - own).as_secs_f64() / (all_after - all).as_secs_f64()
+    };
+    assert!(within(|| used(&stage, "s1") > Nanos::ZERO));
+    let alone = own_part();
+    stage.fleet.hold("c", &competitor(1.0)).unwrap();
+    let beside = own_part();
+    assert_within_quota(&stage, "s1", 0.3);
+    let released = stage.fleet.release("c").unwrap();
+    eprintln!("{alone:.2} of it alone, {beside:.2} beside; {}", released.proof);
+    assert!(alone > 0.9, "{alone}");
+    assert!(beside < 0.75, "{beside}");
+    assert!(!released.proof.contains("not running for 0s"), "{released:?}");
+    assert!(own_part() > 0.9, "the competitor is gone");
+    stage.end();
+}
+
+#[test]
 fn a_competitor_waits_for_a_frozen_server_and_outlives_its_restart() {
     for without_cgroups in [false, true] {
         let plan = plan(&[("s1", 0.3, &["a"])]);

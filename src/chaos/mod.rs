@@ -3,6 +3,7 @@
 //! Chaos does not know that there is load. It sees the target through [`Stand`], which `run` makes
 //! from the fleet. Every injection is healed: on schedule, or when the run ends early.
 
+mod ability;
 mod hold;
 mod kill;
 mod limits;
@@ -14,6 +15,7 @@ mod terminate;
 #[cfg(test)]
 mod tests;
 
+pub use ability::{Ability, abilities};
 pub use limits::Limits;
 pub use schedule::{Chaos, Permission};
 

@@ -21,6 +21,7 @@ pub mod process;
 pub mod program;
 pub mod quota;
 pub mod stall;
+pub mod trial;
 pub mod usage;
 
 pub use facts::{FactsError, Machine, resolve};

@@ -1,9 +1,10 @@
-//! `brunt doctor`: what this machine can do, found out by doing. So far what a comparison needs:
-//! cores, CPU shares and the stall they cause, calibration, file limits, other brunts.
+//! `brunt doctor`: what this machine can do, found out by doing: cores, CPU shares and the stall they
+//! cause, calibration, file limits, other brunts, and every kind of fault.
 
 use super::output::say_line;
 use crate::analysis::comparison::count_text;
 use crate::base::Nanos;
+use crate::chaos::{Ability, abilities};
 use crate::cli::exit;
 use crate::cli::load::CONNECTIONS_LIMIT;
 use crate::generator::Limits;
@@ -36,10 +37,25 @@ pub fn run() -> Result<u8> {
     for line in connections(Limits::here(), soft) {
         say_line(&line)?;
     }
+    say_line("faults        each tried on a process and in groups and namespaces of brunt's own:")?;
+    for ability in abilities(&facts.stack_cpus, &std::env::temp_dir())? {
+        say_line(&fault(&ability))?;
+    }
     for doubt in &setup.doubts {
         say_line(&format!("doubt         {doubt}"))?;
     }
     Ok(exit::PASS)
+}
+
+/// One kind of fault in one line: how, or why not, and what it takes.
+fn fault(ability: &Ability) -> String {
+    let by = ability.by.map(|by| format!(" by {by}")).unwrap_or_default();
+    let name = format!("{}{by}", ability.kind);
+    let (verdict, text) = match &ability.tried {
+        Ok(mechanism) => ("works", mechanism),
+        Err(why) => ("not here", why),
+    };
+    format!("  {name:<22}{verdict:<10}{text} (takes {})", ability.needs)
 }
 
 /// How many connections `brunt load` can hold open at once, and what bounds them.
@@ -79,6 +95,20 @@ fn connections(limits: Limits, soft: u64) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fault_is_a_line_with_its_mechanism_or_its_reason() {
+        let mut ability = Ability {
+            kind: "memory",
+            by: Some("limit"),
+            needs: "root",
+            tried: Ok("memory.max".into()),
+        };
+        assert_eq!(fault(&ability), "  memory by limit       works     memory.max (takes root)");
+        ability.tried = Err("there is no group".into());
+        let said = fault(&ability);
+        assert_eq!(said, "  memory by limit       not here  there is no group (takes root)");
+    }
 
     #[test]
     fn how_many_connections_there_can_be_is_said_in_words() {
