@@ -340,7 +340,8 @@ fn fault(name: &str, kind: &str, lasts: &str) -> String {
 }
 
 /// The last one as on a machine where no cgroup is writable.
-const KINDS: [(&str, &str); 3] = [
+const KINDS: [(&str, &str); 4] = [
+    ("files", "kind = \"descriptors\"\nto = 40"),
     ("pause", "kind = \"pause\""),
     ("slow", "kind = \"throttle\"\nto = 0.2"),
     ("spent", "kind = \"throttle\"\nto = 0.2"),
@@ -356,7 +357,7 @@ fn without_cgroups(name: &str, command: &mut Command) {
 fn an_attached_process_is_left_exactly_as_it_was() {
     let scene = Scene::new();
     let own = Own::start(&scene);
-    scene.write("own.toml", &own.target("\"pause\", \"throttle\""));
+    scene.write("own.toml", &own.target("\"pause\", \"throttle\", \"descriptors\""));
     for (name, kind) in KINDS {
         scene.write("p.toml", &profile("2s", &fault(name, kind, "700ms")));
         let mut command =
@@ -383,7 +384,7 @@ fn an_attached_process_is_left_exactly_as_it_was() {
 fn after_brunt_and_its_keeper_were_killed_heal_gives_the_process_back() {
     let scene = Scene::new();
     let own = Own::start(&scene);
-    scene.write("own.toml", &own.target("\"pause\", \"throttle\""));
+    scene.write("own.toml", &own.target("\"pause\", \"throttle\", \"descriptors\""));
     for (name, kind) in KINDS {
         scene.write("p.toml", &profile("50s", &fault(name, kind, "40s")));
         let mut command =
@@ -393,7 +394,10 @@ fn after_brunt_and_its_keeper_were_killed_heal_gives_the_process_back() {
         let is_held = || scene.story().is_some_and(|s| !s.held().is_empty());
         within("the fault is in the journal", is_held);
         within("the process feels it", || {
-            own.state() == 'T' || own.now().cpu_group != own.was.cpu_group
+            let now = own.now();
+            let is_changed =
+                now.cpu_group != own.was.cpu_group || now.open_files != own.was.open_files;
+            is_changed || own.state() == 'T'
         });
         let keeper = scene.story().unwrap().header.keeper;
         let both = [keeper, Identity::of(brunt.id() as i32).unwrap()];

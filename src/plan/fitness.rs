@@ -5,7 +5,7 @@ use super::start::StartPlan;
 use super::topology::Topology;
 use crate::base::Nanos;
 use crate::base::units::duration_text;
-use crate::fault::{FaultKind, Selector};
+use crate::fault::{FaultKind, Need, Selector};
 use crate::target::{REVERSIBLE, Role};
 
 /// The key that does not fit and why.
@@ -17,6 +17,17 @@ pub(super) fn check(
     lasts: Nanos,
     topology: &Topology,
 ) -> Result<(), Unfit> {
+    if kind.need() == Need::Namespace
+        && let Some(node) = topology.nodes.iter().find(|n| matches!(n.start, StartPlan::Attach(_)))
+    {
+        let problem = format!(
+            "`{}` is done in a network of the run's own, in which {}, which runs already, is not; use a \
+             fault of the proxy, like latency or stall",
+            kind.name(),
+            node.name
+        );
+        return Err(("kind", problem));
+    }
     for node in selected(on, topology) {
         check_program(kind, node)?;
         if let StartPlan::Attach(_) = node.start {
@@ -188,6 +199,10 @@ start = { attach = { port = 8080 } }
             ("kind = \"power-off\"\non = \"server:shop-1\"\nlasts = \"1s\"", "bring it back"),
             ("kind = \"throttle\"\nto = 0.5\non = \"shop\"\nlasts = \"1s\"", "does not allow"),
             ("kind = \"pause\"\non = \"shop\"\nlasts = \"3s\"", "longer than the 2s"),
+            (
+                "kind = \"loss\"\nshare = 0.1\non = \"visitors->shop\"\nlasts = \"1s\"",
+                "which runs already, is not",
+            ),
         ] {
             let error = refusal(&target, fault);
             assert!(error.contains(says), "{fault}: {error}");
