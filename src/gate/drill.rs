@@ -7,7 +7,9 @@ use crate::objective::Verdict;
 /// Judges a card, and writes the decision and its reasons into it.
 pub fn judge_drills(card: &mut DrillCard) -> Decision {
     let mut reasons = of_all(card);
-    reasons.extend(card.rows.iter().filter(|row| row.skipped.is_none()).flat_map(of_row));
+    let is_noisy = is_noisy(card);
+    let rows = card.rows.iter().filter(|row| row.skipped.is_none());
+    reasons.extend(rows.flat_map(|row| of_row(row, is_noisy)));
     reasons.extend(of_untested(card));
     reasons.sort_by_key(|reason| std::cmp::Reverse(reason.decision));
     card.decision = reasons.first().map_or(Decision::Go, |worst| worst.decision);
@@ -35,7 +37,7 @@ fn of_all(card: &DrillCard) -> Vec<Reason> {
             "the run without faults may not be believed: {}",
             control.reasons.join("; ")
         ))),
-        Some(control) if control.worst_share.is_some_and(|share| share < card.in_time_needed) => {
+        Some(control) if is_noisy(card) => {
             reasons.push(reason(format!(
                 "without any fault {:.1} % were in time in its worst two seconds, and {:.1} % are \
                  needed: what a fault did cannot be told from what happens anyway",
@@ -48,8 +50,14 @@ fn of_all(card: &DrillCard) -> Vec<Reason> {
     reasons
 }
 
+/// Whether the hypothesis broke without any fault.
+fn is_noisy(card: &DrillCard) -> bool {
+    let worst = card.control.as_ref().and_then(|control| control.worst_share);
+    worst.is_some_and(|share| share < card.in_time_needed)
+}
+
 /// What one fault did. A run that may not be believed says nothing else.
-fn of_row(row: &DrillRow) -> Vec<Reason> {
+fn of_row(row: &DrillRow, is_noisy: bool) -> Vec<Reason> {
     let reason = |decision, text: String| Reason { decision, drill: Some(row.label()), text };
     if row.verdict == Some(Verdict::Invalid) {
         let text = format!("the run may not be believed: {}", row.reasons.join("; "));
@@ -79,17 +87,22 @@ fn of_row(row: &DrillRow) -> Vec<Reason> {
         let text = format!("answers under {keys} keys contradict each other (not linearizable)");
         reasons.push(reason(Decision::NoGo, text));
     }
-    reasons.extend(of_return(row).map(|(decision, text)| reason(decision, text)));
+    // What is lost is lost; what is late may be late anyway.
+    let timely = |(decision, text)| match (decision, is_noisy) {
+        (Decision::NoGo, true) => reason(Decision::CannotSay, text),
+        _ => reason(decision, text),
+    };
+    reasons.extend(of_return(row).map(timely));
     reasons
 }
 
 fn of_return(row: &DrillRow) -> Option<(Decision, String)> {
     let out = row.out.until_in_time_s.unwrap_or_default();
-    let what = format!("{} {}", row.broke.what, row.broke.how);
+    let broke = &row.broke;
     Some(match row.came_back {
         ComeBack::Held => return None,
         ComeBack::Never => {
-            (Decision::NoGo, format!("it did not come back: with {what}, and not after the heal"))
+            (Decision::NoGo, format!("it did not come back, also not after the repair ({broke})"))
         }
         ComeBack::NotEnoughTime | ComeBack::Unknown => {
             (Decision::CannotSay, "whether it came back was not observed".to_string())
@@ -97,14 +110,13 @@ fn of_return(row: &DrillRow) -> Option<(Decision, String)> {
         ComeBack::AfterHeal { after_s } => (
             Decision::GoWithRisks,
             format!(
-                "with {what} it was out for {out:.1} s, until {after_s:.1} s after the repair: \
-                 nothing takes over"
+                "out for {out:.1} s, until {after_s:.1} s after the repair: nothing takes over \
+                 ({broke})"
             ),
         ),
-        ComeBack::BeforeHeal => (
-            Decision::GoWithRisks,
-            format!("with {what} it was out for {out:.1} s, then it went on without"),
-        ),
+        ComeBack::BeforeHeal => {
+            (Decision::GoWithRisks, format!("out for {out:.1} s, then it went on ({broke})"))
+        }
     })
 }
 
@@ -208,6 +220,11 @@ mod tests {
         assert_eq!(judge_drills(&mut card), Decision::Go);
         card.control = Some(control(Some(0.9), true));
         assert_eq!(judge_drills(&mut card), Decision::CannotSay);
+        card.rows = vec![row(ComeBack::Never)];
+        assert_eq!(judge_drills(&mut card), Decision::CannotSay, "it may not be the fault's doing");
+        card.rows[0].lost_writes = Some(1);
+        assert_eq!(judge_drills(&mut card), Decision::NoGo);
+        card.rows = vec![row(ComeBack::Held)];
         card.control = Some(control(Some(1.0), false));
         assert_eq!(judge_drills(&mut card), Decision::CannotSay);
     }

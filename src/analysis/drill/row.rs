@@ -7,6 +7,7 @@ use crate::analysis::summary::{FaultSummary, Outage, Summary};
 use crate::objective::Verdict;
 use crate::plan::Plan;
 use serde::Serialize;
+use std::fmt;
 
 /// What happened, what it did to whom, and whether it came back. Times in seconds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -48,6 +49,9 @@ pub struct DrillRow {
     pub reasons: Vec<String>,
 }
 
+/// More names than these are told by their number.
+const NAMES_MAX: usize = 2;
+
 /// What was hit, and how.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Broke {
@@ -55,6 +59,18 @@ pub struct Broke {
     pub what: String,
     /// `killed`, `at 25 % of its CPU`.
     pub how: String,
+}
+
+impl fmt::Display for Broke {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.what.split(' ').collect();
+        let what = match names.len() {
+            0..=NAMES_MAX => names.join(" and "),
+            n if self.what.contains("->") => format!("{n} links"),
+            n => format!("{n} at once ({} to {})", names[0], names[n - 1]),
+        };
+        write!(f, "{what}: {}", self.how)
+    }
 }
 
 /// How long what was out.

@@ -62,12 +62,14 @@ fn rows(card: &DrillCard, links: &[RunLink]) -> Markup {
                 }
             }
             div.scroll {
-                table.dense {
+                table.dense.card-rows {
                     thead { tr { @for name in words::HEAD { th { (name) } } } }
                     @for row in &card.rows { tbody { (table_row(row, links)) } }
                 }
             }
-            @if !card.rows.is_empty() { p.caption { (words::cost(card)) } }
+            @if !card.rows.is_empty() {
+                @for line in words::legend(card) { p.caption { (line) } }
+            }
             @for line in words::repeated(card) { p.caption { (line) } }
         }
     }

@@ -16,8 +16,7 @@ pub fn drill_markdown(card: &DrillCard) -> String {
     if !card.rows.is_empty() {
         out.push('\n');
         push_table(&mut out, &words::HEAD, card.rows.iter().map(words::cells));
-        out.push_str(&format!("\n{}\n", escape(&words::cost(card))));
-        for line in words::repeated(card) {
+        for line in words::legend(card).into_iter().chain(words::repeated(card)) {
             out.push_str(&format!("\n{}\n", escape(&line)));
         }
     }

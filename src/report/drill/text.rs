@@ -16,7 +16,8 @@ pub fn drill_text(card: &DrillCard, report: Option<&str>) -> String {
     if !card.rows.is_empty() {
         let rows: Vec<_> = card.rows.iter().map(words::cells).collect();
         push_table(&mut out, &words::HEAD, &rows);
-        push_wrapped(&mut out, &words::cost(card));
+        out.push('\n');
+        words::legend(card).iter().for_each(|line| push_wrapped(&mut out, line));
         words::repeated(card).iter().for_each(|line| push_wrapped(&mut out, line));
         out.push('\n');
     }
@@ -103,7 +104,7 @@ mod tests {
         let text = drill_text(&card(), Some("report.html"));
         assert!(text.lines().count() <= 40, "{text}");
         for part in [
-            "server-lost  app-1 silent, as without power  0.75 s",
+            "server-lost  0.75 s   within 2 s",
             "\nNOT TESTED\n- kill-<b> (the balancer | is killed): does not fit: no role `balancer`\n",
             "\nNO-GO\n- metastable: 2 of ",
             "whether it came back was not observed",

@@ -5,16 +5,18 @@ use crate::analysis::drill::{BUDGET_DAYS, ComeBack, Control, Decision, DrillCard
 use crate::analysis::{FaultTrials, Spread};
 use crate::fault::FaultKind;
 
-pub const HEAD: [&str; 9] = [
+/// What broke comes last: it is as long as it is, and a terminal may break the line there.
+pub const HEAD: [&str; 10] = [
     "drill",
-    "what broke",
     "noticed",
     "out for",
+    "writes",
     "failed",
     "late",
     "would cost",
-    "lost writes",
-    "did it come back?",
+    "lost",
+    "came back",
+    "what broke",
 ];
 
 /// What this cannot tell, wherever it runs.
@@ -22,38 +24,32 @@ pub const UNSEEN: &str = "\
 Never tested here: another machine, a real network, a real disk's failure, more data than this, and \
 people who repair things. Repair times are assumed.";
 
-pub fn cells(row: &DrillRow) -> [String; 9] {
-    let broke = format!("{} {}", row.broke.what, row.broke.how);
+pub fn cells(row: &DrillRow) -> [String; 10] {
+    let none = || "–".to_string();
     if row.skipped.is_some() {
-        let none = || "–".to_string();
-        return [
-            row.label(),
-            format!("not injected on {}", row.broke.what),
-            none(),
-            none(),
-            none(),
-            none(),
-            none(),
-            none(),
-            "–".into(),
-        ];
+        let broke = format!("not injected: {} on {}", row.broke.how, row.broke.what);
+        let mut cells = std::array::from_fn(|_| none());
+        (cells[0], cells[9]) = (row.label(), broke);
+        return cells;
     }
+    let writes = row.out.first_write_after_s.or(row.out.writes_s);
     [
         row.label(),
-        broke,
-        row.noticed_after_s.map_or("–".into(), seconds),
+        row.noticed_after_s.map_or_else(none, seconds),
         out_for(row),
+        writes.map_or_else(none, seconds),
         count_text(row.failed_requests),
         count_text(row.late_requests),
-        row.lost_minutes.map_or("–".into(), minutes),
+        row.lost_minutes.map_or_else(none, minutes),
         row.lost_writes.map_or("?".into(), count_text),
         came_back(row.came_back),
+        row.broke.to_string(),
     ]
 }
 
 /// Which of the cells are bad news.
-pub fn is_bad(row: &DrillRow) -> [bool; 9] {
-    let mut bad = [false; 9];
+pub fn is_bad(row: &DrillRow) -> [bool; 10] {
+    let mut bad = [false; 10];
     bad[7] = row.lost_writes.is_some_and(|n| n > 0);
     bad[8] = row.came_back == ComeBack::Never;
     bad
@@ -73,23 +69,18 @@ fn minutes(m: f64) -> String {
 }
 
 fn out_for(row: &DrillRow) -> String {
-    let mut parts = vec![match row.out.until_in_time_s {
+    match row.out.until_in_time_s {
         Some(0.0) => "not out".into(),
         Some(s) => within(s),
         None => "to the end".into(),
-    }];
-    let writes = row.out.first_write_after_s.or(row.out.writes_s);
-    parts.extend(writes.map(|s| format!("writes {}", seconds(s))));
-    parts.join(", ")
+    }
 }
 
 fn came_back(how: ComeBack) -> String {
     match how {
-        ComeBack::Held => "held throughout".into(),
-        ComeBack::BeforeHeal => "yes, before the repair".into(),
-        ComeBack::AfterHeal { after_s } => {
-            format!("yes, {} of the repair", within(after_s))
-        }
+        ComeBack::Held => "held".into(),
+        ComeBack::BeforeHeal => "before repair".into(),
+        ComeBack::AfterHeal { after_s } => format!("{:.0} s after repair", after_s.ceil()),
         ComeBack::Never => "NO".into(),
         ComeBack::NotEnoughTime => "too early to say".into(),
         ComeBack::Unknown => "not known".into(),
@@ -134,15 +125,21 @@ pub fn control(control: &Control) -> String {
     )
 }
 
-pub fn cost(card: &DrillCard) -> String {
-    format!(
-        "Would cost: the requests not in time, as minutes in which nobody gets anything; {} in time \
-         leave {} min of them in {BUDGET_DAYS:.0} days. Out: until {} were in time for good, in steps of a second; \
-         writes: the longest time without an acknowledged one, where it is longer than chance.",
-        percent(card.in_time_needed),
-        short(card.budget_minutes),
-        percent(card.in_time_needed)
-    )
+/// How the columns are to be read.
+pub fn legend(card: &DrillCard) -> Vec<String> {
+    let needed = percent(card.in_time_needed);
+    vec![
+        format!(
+            "Out: from the fault until {needed} were in time for good, in steps of a second. Writes: \
+             until the first one was acknowledged by a new leader, or the longest time without any, \
+             where that is longer than chance."
+        ),
+        format!(
+            "Would cost: the requests not in time, as minutes in which nobody gets anything; {needed} \
+             in time leave {} of them in {BUDGET_DAYS:.0} days. Lost: acknowledged writes.",
+            short(card.budget_minutes)
+        ),
+    ]
 }
 
 /// What was not tested, a line each.
