@@ -329,6 +329,47 @@ mod tests {
     }
 
     #[test]
+    fn a_summary_of_an_older_brunt_is_read() {
+        let s = summarise(&power_off_story().writes(0..20_000, 50).read_back(1).build());
+        let mut json = serde_json::to_value(&s).unwrap();
+        assert_eq!(serde_json::from_value::<Summary>(json.clone()).unwrap(), s);
+        let drop_all = |value: &mut serde_json::Value, names: &[&str]| {
+            let fields = value.as_object_mut().unwrap();
+            names.iter().for_each(|name| assert!(fields.remove(*name).is_some(), "{name}"));
+        };
+        drop_all(&mut json, &["recovery", "must_recover", "comeback"]);
+        let data = ["recovered", "loss", "staleness", "sessions", "linearizability"];
+        drop_all(&mut json["data"], &data);
+        let outage = ["expected_gap_s", "unavailable_s", "from_s", "until_s"];
+        drop_all(&mut json["faults"][0]["write_outage"], &outage);
+        let fault = [
+            "late_requests",
+            "lost_goodput",
+            "budget",
+            "detection_bound_s",
+            "election_bound_s",
+            "failover",
+            "lost_writes",
+            "rpo_s",
+        ];
+        drop_all(&mut json["faults"][0], &fault);
+        let old: Summary = serde_json::from_value(json).unwrap();
+        assert_eq!((old.data.lost, old.faults[0].budget), (s.data.lost, None));
+    }
+
+    #[test]
+    fn what_was_lost_is_given_to_the_fault() {
+        let story = || power_off_story().writes(0..10_240, 50);
+        let s = summarise(&story().read_back(2).build());
+        assert_eq!((s.data.lost, s.faults[0].lost_writes), (Some(2), Some(2)));
+        // Acknowledged at 10.155 s and 10.205 s; the fault came at 10.25 s.
+        assert!((s.faults[0].rpo_s.unwrap() - 0.095).abs() < 1e-9, "{:?}", s.faults[0]);
+        assert_eq!(s.data.loss.unwrap().fault.as_deref(), Some("lose-app"));
+        let s = summarise(&story().read_back(0).build());
+        assert_eq!((s.data.loss, s.faults[0].lost_writes), (None, Some(0)));
+    }
+
+    #[test]
     fn a_phase_that_drowns_is_overloaded_and_one_with_a_fault_is_not_calm() {
         let s = summarise(&Builder::new("garage").overloaded(6..20).build());
         let peak = s.phases.iter().find(|p| p.name == "peak").unwrap();

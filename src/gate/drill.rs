@@ -109,15 +109,25 @@ fn of_return(row: &DrillRow) -> Option<(Decision, String)> {
         }
         ComeBack::AfterHeal { after_s } => (
             Decision::GoWithRisks,
-            format!(
-                "out for {out:.1} s, until {after_s:.1} s after the repair: nothing takes over \
-                 ({broke})"
-            ),
+            match is_gone(row) {
+                true => format!(
+                    "out for {out:.1} s, until {after_s:.1} s after the repair: nothing takes over \
+                     ({broke})"
+                ),
+                false => {
+                    format!("out for {out:.1} s, until {after_s:.1} s after its end ({broke})")
+                }
+            },
         ),
         ComeBack::BeforeHeal => {
             (Decision::GoWithRisks, format!("out for {out:.1} s, then it went on ({broke})"))
         }
     })
+}
+
+/// Whether what was hit was not there at all, so that another could have taken over.
+fn is_gone(row: &DrillRow) -> bool {
+    matches!(row.kind.as_str(), "kill" | "terminate" | "power-off")
 }
 
 /// What the card lists with its reasons, in a sentence each.
@@ -147,6 +157,7 @@ mod tests {
     fn row(came_back: ComeBack) -> DrillRow {
         DrillRow {
             drill: "d".into(),
+            kind: "kill".into(),
             verdict: Some(Verdict::Pass),
             is_attributable: true,
             acknowledged_writes: 100,
@@ -171,6 +182,9 @@ mod tests {
         let risky = judged(vec![row(ComeBack::Held), row(ComeBack::AfterHeal { after_s: 1.0 })]);
         assert_eq!((risky.0, risky.2), (Decision::GoWithRisks, 0));
         assert!(risky.1[0].contains("nothing takes over"), "{risky:?}");
+        let slow =
+            DrillRow { kind: "throttle".into(), ..row(ComeBack::AfterHeal { after_s: 1.0 }) };
+        assert!(judged(vec![slow]).1[0].contains("after its end"), "slow, and not gone");
         let never = judged(vec![row(ComeBack::BeforeHeal), row(ComeBack::Never)]);
         assert_eq!((never.0, never.2), (Decision::NoGo, 3));
         assert!(never.1[0].contains("did not come back"), "the worst first: {never:?}");

@@ -104,3 +104,87 @@ fn a_fault_without_a_whole_second_has_the_share_of_the_seconds_it_touches() {
     heal_at(&mut record, 10_750_000_000);
     assert_eq!(fault(&record).in_time_share, Some(0.5));
 }
+
+#[test]
+fn what_was_late_is_told_from_what_failed_and_goodput_is_held_against_the_calm_share() {
+    let f = fault(&power_off_story().build());
+    assert_eq!((f.failed_requests, f.late_requests), (100, 60));
+    // Seconds 10 to 14 have 1,000 visitors, of whom all but 160 were in time.
+    assert_eq!(f.lost_goodput, Some(160));
+    let half_before = fault(&power_off_story().share(2..10, 0.5).build());
+    assert_eq!(half_before.lost_goodput, Some(0), "no fewer than the share before");
+}
+
+#[test]
+fn one_who_asks_again_is_one_visitor() {
+    let mut record = power_off_story().build();
+    for row in record.series.iter_mut().filter(|r| r.second == 10) {
+        (row.planned, row.timeout, row.repeated) = (300, 200, 100);
+    }
+    let f = fault(&record);
+    assert_eq!((f.failed_requests, f.lost_goodput), (200, Some(160)));
+}
+
+#[test]
+fn the_calm_seconds_of_a_second_fault_begin_after_the_first() {
+    let record = power_off_story()
+        .fault("again", FaultKind::Kill, "database/leader", 16.0, "database-1")
+        .share(10..15, 0.0)
+        .build();
+    let found = impacts(&record, &Timeline::of(&record));
+    // Nothing between the heal at 15.25 s and 16 s is a whole second.
+    assert_eq!(found[1].0.lost_goodput, None);
+}
+
+#[test]
+fn the_budget_is_spent_by_the_workbooks_formula() {
+    let spent = fault(&power_off_story().build()).budget.unwrap();
+    assert_eq!((spent.slo, spent.requests), (0.99, 160));
+    // 2,960 of the measured phases leave 29.6; 160 are 5.4 times as many.
+    assert!((spent.of_load.unwrap() - 160.0 / 29.6).abs() < 1e-9);
+    // Half of one second and 30 % of the next.
+    assert!((spent.minutes - 0.8 / 60.0).abs() < 1e-12);
+    assert!((spent.minutes_in_30_days - 432.0).abs() < 1e-9);
+    assert!((spent.of_30_days.unwrap() - 0.8 / 60.0 / 432.0).abs() < 1e-12);
+}
+
+#[test]
+fn the_phases_of_a_failover_are_told_apart() {
+    let record = Builder::new("horizontal")
+        .leader_killed_at(10.0, 0.8)
+        .event(10.5, EventKind::BecameReplica, "database-3", "2")
+        .event(9.0, EventKind::BecameReplica, "database-3", "1")
+        .writes(0..10_000, 50)
+        // Still acknowledged by the old one, or by none that counts.
+        .writes(10_300..10_301, 50)
+        .writes(10_900..20_000, 50)
+        .build();
+    let f = fault(&record);
+    let phases = f.failover.unwrap();
+    assert_eq!(phases.noticed_after_s, Some(0.5));
+    assert_eq!(phases.noticed_by.as_deref(), Some("database-3 follows another"));
+    assert_eq!(phases.leader_after_s, Some(0.8));
+    assert!((phases.first_write_after_s.unwrap() - 0.905).abs() < 1e-9, "{phases:?}");
+    assert_eq!(phases.first_read_after_s, None);
+    assert_eq!(f.election_bound_s, Some(1.2));
+    assert_eq!(f.detection_bound_s, None, "no app was hit");
+    let app = fault(&power_off_story().build());
+    assert_eq!((app.failover, app.election_bound_s), (None, None));
+    assert_eq!(app.detection_bound_s, Some(0.75));
+}
+
+#[test]
+fn without_a_new_leader_the_first_write_ends_the_gap() {
+    let record = Builder::new("vertical")
+        .fault("kill", FaultKind::Kill, "database/leader", 10.0, "database-1")
+        .writes(0..10_000, 50)
+        .writes(14_000..20_000, 50)
+        .build();
+    let f = fault(&record);
+    assert!((f.failover.unwrap().first_write_after_s.unwrap() - 4.005).abs() < 1e-9);
+    let outage = f.write_outage.unwrap();
+    let (expected, unavailable) = (outage.expected_gap_s.unwrap(), outage.unavailable_s.unwrap());
+    assert!((expected - 10.0 / 120.0).abs() < 1e-9, "{outage:?}");
+    assert!((unavailable - (outage.longest_s - expected)).abs() < 1e-9);
+    assert_eq!((outage.from_s, outage.until_s), (Some(0.0), Some(4.005)));
+}
