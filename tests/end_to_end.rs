@@ -211,19 +211,27 @@ fn no_stale_value_is_read_behind_a_slow_replica_link() {
 
 #[test]
 fn the_same_target_twice_is_no_difference() {
-    // On a machine whose speed changes meanwhile it is inconclusive, and says so; then once more.
-    let mut attempts = (0..3).map(|_| {
+    // Where the machine's speed changes meanwhile the verdict is withheld, which holds too; a steady
+    // machine within three attempts shows the sentence itself.
+    let compare = || {
         let scene = Scene::new();
         let output = scene.run(&["compare", "vertical", "vertical", "-p", "smoke", "--out", "r"]);
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let is_unsteady = text.contains("INCONCLUSIVE") && text.contains("off its calibration");
-        (scene, text, stderr(&output).to_string(), is_unsteady)
-    });
-    let Some((scene, text, said, _)) = attempts.find(|(.., is_unsteady)| !is_unsteady) else {
-        eprintln!("NOT TESTED: this machine changed its speed in each of three comparisons");
-        return;
+        (scene, text, stderr(&output).to_string())
     };
-    assert!(text.to_lowercase().contains("no difference"), "{text}{said}");
+    let is_withheld =
+        |text: &str| text.contains("INCONCLUSIVE") && text.contains("off its calibration");
+    let (mut scene, mut text, mut said) = compare();
+    for _ in 0..2 {
+        if is_withheld(&text) {
+            (scene, text, said) = compare();
+        }
+    }
+    if is_withheld(&text) {
+        eprintln!("only a withheld verdict was seen: this machine changed its speed three times");
+    } else {
+        assert!(text.to_lowercase().contains("no difference"), "{text}{said}");
+    }
     let page = std::fs::read_to_string(scene.path("r/report.html")).unwrap();
     assert!(page.len() < 3_000_000 && page.contains("vertical"));
     let again = scene.run(&["report", "r"]);
