@@ -21,8 +21,6 @@ pub enum Entry {
     Begin(Header),
     /// These folders are about to be made, with groups below them.
     Groups { folders: Vec<PathBuf> },
-    /// What nodes keep on disk is in this folder, which bears the run's name.
-    Work { folder: PathBuf },
     /// This node is about to be started.
     Starting { node: String },
     /// It runs; it leads a session of its own.
@@ -44,6 +42,8 @@ pub struct Header {
     pub boot: String,
     pub brunt: Identity,
     pub keeper: Identity,
+    /// What nodes keep on disk is in this folder, which bears the run's name. It is there already.
+    pub work_folder: Option<PathBuf>,
 }
 
 /// An open journal of a run.
@@ -203,10 +203,7 @@ impl Story {
 
     /// The run's folder for what nodes keep on disk.
     pub fn work_folder(&self) -> Option<&Path> {
-        self.entries.iter().find_map(|e| match e {
-            Entry::Work { folder } => Some(folder.as_path()),
-            _ => None,
-        })
+        self.header.work_folder.as_deref()
     }
 
     /// Cgroup folders of the run.
@@ -249,7 +246,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let own = Identity::own();
         let boot = super::super::process::boot_id();
-        let header = Header { run: "r1".into(), boot, brunt: own, keeper: own };
+        let header = Header { run: "r1".into(), boot, brunt: own, keeper: own, work_folder: None };
         let mut journal = Journal::begin(folder.path(), header.clone()).unwrap();
         journal.append(&Entry::Groups { folders: vec!["/a/brunt-r1".into()] }).unwrap();
         journal.append(&Entry::Process { node: "app-1".into(), process: own }).unwrap();
@@ -280,7 +277,8 @@ mod tests {
         };
         let own = Identity::own();
         let boot = super::super::process::boot_id();
-        let header = Header { run: "full".into(), boot, brunt: own, keeper: own };
+        let header =
+            Header { run: "full".into(), boot, brunt: own, keeper: own, work_folder: None };
         let mut journal = Journal::begin(folder.path(), header).unwrap();
         let starting = |n: usize| Entry::Starting { node: format!("node-{n:040}") };
         let written = (0..8192).take_while(|n| journal.append(&starting(*n)).is_ok()).count();

@@ -40,7 +40,7 @@ impl Trial {
         let run = format!("trial-{}", std::process::id());
         let cgroups = Cgroups::probe(&run);
         let own = Identity::own();
-        let header = Header { run, boot: boot_id(), brunt: own, keeper: own };
+        let header = Header { run, boot: boot_id(), brunt: own, keeper: own, work_folder: None };
         let mut journal = Journal::begin(&state_folder(), header)?;
         journal.append(&Entry::Groups { folders: cgroups.run_folders() })?;
         let answer = Trial::in_groups(&cgroups, ask);
