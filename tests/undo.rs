@@ -42,15 +42,8 @@ const POINTS: [&str; 14] = [
     "undo.before the journal goes",
 ];
 /// From here on the way differs from lever to lever; what is before is gone through with the first.
-const POINTS_OF_A_LEVER: &[&str] = &[
-    "hold.written ahead: before",
-    "hold.written ahead",
-    "hold.applied",
-    "release.before",
-    "release.applied",
-    "release.written",
-    "undo.groups killed",
-];
+const POINTS_OF_A_LEVER: &[&str] =
+    &["hold.written ahead", "hold.applied", "release.before", "release.applied"];
 
 /// `Lever::Node` and `Lever::Link` are not among them: a rule lives in the memory of the node or
 /// relay that keeps it, and ends with that process.
