@@ -194,7 +194,7 @@ start = { attach = { port = 8080 } }
     #[test]
     fn a_folder_in_memory_has_no_slow_disk() {
         let target = crate::target::load("horizontal").unwrap();
-        let slow = "kind = \"disk-slow\"\nrate = \"1MiB/s\"\non = \"database-1\"\nlasts = \"1s\"";
+        let slow = "kind = \"disk-slow\"\nrate = \"1MiB\"\non = \"database-1\"\nlasts = \"1s\"";
         plan(&target, slow).unwrap();
         let full = "[[fault]]\nname = \"g\"\nat = \"3s\"\nkind = \"disk-full\"\nlasts = \"1s\"\n\
                     on = \"database\"";
