@@ -10,12 +10,16 @@ use crate::host::http;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const DEADLINE: Duration = Duration::from_secs(2);
+/// Before a process is asked again.
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// One rule and whom to tell.
 pub struct Rule {
+    /// Its name in the run.
+    pub process: String,
     admin: SocketAddr,
     body: String,
     mechanism: &'static str,
@@ -45,7 +49,7 @@ impl Rule {
             _ => return None,
         };
         Some(match admins.get(name) {
-            Some(admin) => Ok(Rule { admin: *admin, body, mechanism }),
+            Some(admin) => Ok(Rule { process: name.into(), admin: *admin, body, mechanism }),
             None => {
                 let what = format!("a rule for {}", lever.object());
                 let why = format!("{name} has no admin address in this run");
@@ -57,6 +61,34 @@ impl Rule {
     /// In force when this returns.
     pub fn put(&self, hold: &str) -> Result<Stamp, FleetError> {
         self.ask("PUT", hold, self.body.as_bytes())
+    }
+
+    /// Not in force when this returns `Ok`: the process took it off, or ended and took it along.
+    /// It is asked until then, within the bound.
+    pub fn take_off(
+        &self,
+        hold: &str,
+        bound: Duration,
+        is_gone: impl Fn() -> bool,
+    ) -> Result<Stamp, FleetError> {
+        let until = Instant::now() + bound;
+        let mut was_absent = false;
+        loop {
+            match self.delete(hold) {
+                // The rule may be on its way still, on a connection that is served a moment later.
+                Ok(stamp) if stamp.proof.is_empty() && !was_absent => was_absent = true,
+                Ok(stamp) => return Ok(stamp),
+                Err(_) if is_gone() => return Ok(self.ended_with_it()),
+                Err(e) if Instant::now() >= until => return Err(e),
+                Err(_) => {}
+            }
+            std::thread::sleep(AGAIN);
+        }
+    }
+
+    fn ended_with_it(&self) -> Stamp {
+        let (now, proof) = (clock::now(), format!("ended with {}", self.process));
+        Stamp { before: now, after: now, mechanism: self.mechanism.into(), proof }
     }
 
     pub fn delete(&self, hold: &str) -> Result<Stamp, FleetError> {
