@@ -17,10 +17,9 @@ mod support;
 use support::{WITH_CHILD, groups_of, is_clean, options, plan, run_id, within};
 
 /// Every point that is reached on the way of one fault, from the setup to the end.
-const POINTS: [&str; 15] = [
+const POINTS: [&str; 14] = [
     "setup.begun",
     "setup.groups written ahead",
-    "setup.work written ahead",
     "setup.group made",
     "start.written ahead",
     "start.spawned",
@@ -34,7 +33,6 @@ const POINTS: [&str; 15] = [
     "undo.groups killed",
     "undo.before the journal goes",
 ];
-const BEFORE_WORK: [&str; 2] = ["setup.begun", "setup.groups written ahead"];
 /// Only these differ from lever to lever; the others are gone through with the first one.
 const POINTS_OF_A_LEVER: &[&str] = &["hold.written ahead", "hold.applied", "release.applied"];
 
@@ -125,10 +123,7 @@ fn check(lever: &str, who: &str, point: &str) {
     let is_clean = within(|| is_clean(&run, folder.path()));
     let left = brunt::host::heal::marked(&run);
     assert!(is_clean, "{lever} {at}: left {left:?} {:?}", groups_of(&run));
-    // Until it is written ahead, the folder is for who made it to remove.
-    if !BEFORE_WORK.contains(&point) {
-        assert!(!folder.path().join(format!("work/brunt-{run}")).exists(), "{lever} {at}");
-    }
+    assert!(!folder.path().join(format!("work/brunt-{run}")).exists(), "{lever} {at}");
 }
 
 #[test]

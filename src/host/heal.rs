@@ -98,7 +98,7 @@ fn give_back_attached(story: &Story, healed: &mut Healed) {
         let (object, was) = (lever.object(), story.was(&lever.object()));
         if was.iter().any(|w| w.process.is_alive()) {
             match attach::give_back(lever, &was) {
-                Ok(()) => healed.done.push(format!("ended what `{hold}` did to {object}")),
+                Ok(_) => healed.done.push(format!("ended what `{hold}` did to {object}")),
                 Err(e) => healed.left.push(format!("what `{hold}` did to {object}: {e}")),
             }
         }
@@ -195,11 +195,30 @@ mod tests {
         Identity { pid: i32::MAX, start_time: 1 }
     }
 
+    fn header(run: &str, brunt: Identity, boot: String) -> Header {
+        Header { run: run.into(), boot, brunt, keeper: gone(), work_folder: None }
+    }
+
+    #[test]
+    fn the_work_folder_is_known_from_the_first_line() {
+        let (state, work) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (own, strange) = (work.path().join("brunt-r4"), work.path().join("brunt-r5"));
+        for folder in [&own, &strange] {
+            std::fs::create_dir(folder).unwrap();
+            std::fs::write(folder.join("kept"), "x").unwrap();
+            let work_folder = Some(folder.clone());
+            let header = Header { work_folder, ..header("r4", gone(), boot_id()) };
+            Journal::begin(state.path(), header).unwrap();
+            assert_eq!(heal(state.path())[0].left, Vec::<String>::new());
+        }
+        assert!(!own.exists() && strange.exists());
+    }
+
     #[test]
     fn only_the_dead_brunts_own_processes_are_killed() {
         let state = tempfile::tempdir().unwrap();
         let run = format!("test-{}-heal", std::process::id());
-        let header = Header { run: run.clone(), boot: boot_id(), brunt: gone(), keeper: gone() };
+        let header = header(&run, gone(), boot_id());
         let mut journal = Journal::begin(state.path(), header).unwrap();
         let sleep = |marked: bool| {
             let mut command = std::process::Command::new("sleep");
@@ -229,7 +248,7 @@ mod tests {
     fn a_living_brunt_is_left_alone_and_named() {
         let state = tempfile::tempdir().unwrap();
         let own = Identity::own();
-        let header = Header { run: "r2".into(), boot: boot_id(), brunt: own, keeper: gone() };
+        let header = header("r2", own, boot_id());
         let _journal = Journal::begin(state.path(), header).unwrap();
         assert!(heal(state.path()).is_empty());
         assert_eq!(other_brunts(state.path(), "r1"), ["r2"]);
@@ -240,7 +259,7 @@ mod tests {
     fn a_journal_of_another_boot_is_just_removed() {
         let state = tempfile::tempdir().unwrap();
         let own = Identity::own();
-        let header = Header { run: "r3".into(), boot: "another".into(), brunt: own, keeper: own };
+        let header = header("r3", own, "another".into());
         let mut journal = Journal::begin(state.path(), header).unwrap();
         journal.append(&Entry::Process { node: "n".into(), process: own }).unwrap();
         assert_eq!(heal(state.path()).len(), 1);

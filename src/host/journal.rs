@@ -9,7 +9,7 @@ use super::process::Identity;
 use crate::fault::Lever;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 const ENDING: &str = "journal";
@@ -21,8 +21,6 @@ pub enum Entry {
     Begin(Header),
     /// These folders are about to be made, with groups below them.
     Groups { folders: Vec<PathBuf> },
-    /// What nodes keep on disk is in this folder, which bears the run's name.
-    Work { folder: PathBuf },
     /// This node is about to be started.
     Starting { node: String },
     /// It runs; it leads a session of its own.
@@ -44,6 +42,8 @@ pub struct Header {
     pub boot: String,
     pub brunt: Identity,
     pub keeper: Identity,
+    /// What nodes keep on disk is in this folder, which bears the run's name. It is there already.
+    pub work_folder: Option<PathBuf>,
 }
 
 /// An open journal of a run.
@@ -51,6 +51,10 @@ pub struct Header {
 pub struct Journal {
     file: File,
     path: PathBuf,
+    /// Where the last complete line ends.
+    end: u64,
+    /// Half a line is after it, which could not be taken back.
+    is_torn: bool,
 }
 
 impl Journal {
@@ -63,7 +67,7 @@ impl Journal {
         let path = folder.join(format!("{}.{ENDING}", header.run));
         let hidden = folder.join(format!(".{}.{}", header.run, std::process::id()));
         let file = File::create(&hidden)?;
-        let mut journal = Journal { file, path };
+        let mut journal = Journal { file, path, end: 0, is_torn: false };
         journal.append(&Entry::Begin(header))?;
         std::fs::rename(&hidden, &journal.path)?;
         File::open(folder)?.sync_all()?;
@@ -73,12 +77,30 @@ impl Journal {
     /// On disk when this returns.
     ///
     /// # Errors
-    /// When the disk is full or gone.
+    /// When the disk is full or gone; nothing of the entry is in the journal then.
     pub fn append(&mut self, entry: &Entry) -> io::Result<()> {
         let mut line = serde_json::to_vec(entry).expect("an entry is plain data");
         line.push(b'\n');
-        self.file.write_all(&line)?;
-        self.file.sync_data()
+        if self.is_torn {
+            line.insert(0, b'\n');
+        }
+        let written = self.file.write_all(&line).and_then(|()| self.file.sync_data());
+        match written {
+            Ok(()) => {
+                self.end = self.file.stream_position()?;
+                self.is_torn = false;
+            }
+            // The next line would be glued to the half of this one.
+            Err(_) => self.is_torn |= self.take_back().is_err(),
+        }
+        written
+    }
+
+    fn take_back(&mut self) -> io::Result<()> {
+        self.file.set_len(self.end)?;
+        self.file.seek(SeekFrom::Start(self.end))?;
+        self.is_torn = false;
+        Ok(())
     }
 
     /// Everything is undone and was looked at.
@@ -104,15 +126,16 @@ pub struct Story {
 
 impl Story {
     /// `None` when the file has no complete header, or is another user's: what it says is done with
-    /// our rights. A torn last line is left out.
+    /// our rights. A torn line is left out, and hides none of those after it.
     pub fn read(path: &Path) -> Option<Story> {
         use std::os::unix::fs::MetadataExt;
         let owner = std::fs::symlink_metadata(path).ok()?.uid();
         if owner != rustix::process::geteuid().as_raw() {
             return None;
         }
-        let text = std::fs::read_to_string(path).ok()?;
-        let mut entries = text.lines().map_while(|line| serde_json::from_str(line).ok());
+        let text = std::fs::read(path).ok()?;
+        let lines = text.split(|byte| *byte == b'\n');
+        let mut entries = lines.filter_map(|line| serde_json::from_slice(line).ok());
         let Some(Entry::Begin(header)) = entries.next() else { return None };
         Some(Story { path: path.to_path_buf(), header, entries: entries.collect() })
     }
@@ -180,10 +203,7 @@ impl Story {
 
     /// The run's folder for what nodes keep on disk.
     pub fn work_folder(&self) -> Option<&Path> {
-        self.entries.iter().find_map(|e| match e {
-            Entry::Work { folder } => Some(folder.as_path()),
-            _ => None,
-        })
+        self.header.work_folder.as_deref()
     }
 
     /// Cgroup folders of the run.
@@ -226,10 +246,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let own = Identity::own();
         let boot = super::super::process::boot_id();
-        let header = Header { run: "r1".into(), boot, brunt: own, keeper: own };
+        let header = Header { run: "r1".into(), boot, brunt: own, keeper: own, work_folder: None };
         let mut journal = Journal::begin(folder.path(), header.clone()).unwrap();
         journal.append(&Entry::Groups { folders: vec!["/a/brunt-r1".into()] }).unwrap();
         journal.append(&Entry::Process { node: "app-1".into(), process: own }).unwrap();
+        // As from a writer that could not take it back; half a character is no text either.
+        journal.file.write_all(b"{\"entry\":\"proc\xc3").unwrap();
+        journal.is_torn = true;
+        journal.append(&Entry::Released { hold: "h".into() }).unwrap();
         journal.file.write_all(b"{\"entry\":\"proc").unwrap();
         let all = Story::all(folder.path());
         assert_eq!(all.len(), 1);
@@ -237,7 +261,37 @@ mod tests {
         assert!(all[0].is_live());
         assert_eq!(all[0].folders().count(), 1);
         assert_eq!(all[0].processes().collect::<Vec<_>>(), [("app-1", own)]);
+        assert_eq!(all[0].entries.last(), Some(&Entry::Released { hold: "h".into() }));
         journal.remove().unwrap();
         assert!(Story::all(folder.path()).is_empty());
+    }
+    /// A small file system is full after whole pages, so in the middle of a line.
+    #[test]
+    fn what_a_full_disk_cut_off_is_taken_back() {
+        use super::super::{bounded, namespace::Namespaces};
+        use crate::base::Bytes;
+        let folder = tempfile::tempdir().unwrap();
+        let entered = match Namespaces::enter(false, Some((folder.path(), Bytes(8192)))) {
+            Ok(entered) => entered,
+            Err(e) => return eprintln!("not tried, as no file system can be made here: {e}"),
+        };
+        let own = Identity::own();
+        let boot = super::super::process::boot_id();
+        let header =
+            Header { run: "full".into(), boot, brunt: own, keeper: own, work_folder: None };
+        let mut journal = Journal::begin(folder.path(), header).unwrap();
+        let starting = |n: usize| Entry::Starting { node: format!("node-{n:040}") };
+        let written = (0..8192).take_while(|n| journal.append(&starting(*n)).is_ok()).count();
+        assert!(written < 8192, "the disk was never full");
+        bounded::resize(folder.path(), Bytes(1 << 20)).unwrap();
+        journal.append(&Entry::Released { hold: "h".into() }).unwrap();
+        let story = Story::read(journal.path()).unwrap();
+        let mut expected: Vec<Entry> = (0..written).map(starting).collect();
+        expected.push(Entry::Released { hold: "h".into() });
+        assert_eq!(story.entries, expected);
+        let lines = std::fs::read(journal.path()).unwrap();
+        let lines = lines.split(|b| *b == b'\n').filter(|l| !l.is_empty()).count();
+        assert_eq!(lines, written + 2, "half a line is left in the file");
+        drop(entered);
     }
 }

@@ -46,7 +46,8 @@ pub fn measure(cores: f64, period: Nanos, on: &[u32]) -> io::Result<QuotaStall> 
 
 fn in_group(cgroups: &Cgroups, run: &str, quota: Quota, on: &[u32]) -> io::Result<Option<Nanos>> {
     let own = Identity::own();
-    let header = Header { run: run.into(), boot: boot_id(), brunt: own, keeper: own };
+    let header =
+        Header { run: run.into(), boot: boot_id(), brunt: own, keeper: own, work_folder: None };
     let mut journal = Journal::begin(&state_folder(), header)?;
     journal.append(&Entry::Groups { folders: cgroups.run_folders() })?;
     let measured = measure_in_group(cgroups, quota, on);

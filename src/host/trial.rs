@@ -40,7 +40,7 @@ impl Trial {
         let run = format!("trial-{}", std::process::id());
         let cgroups = Cgroups::probe(&run);
         let own = Identity::own();
-        let header = Header { run, boot: boot_id(), brunt: own, keeper: own };
+        let header = Header { run, boot: boot_id(), brunt: own, keeper: own, work_folder: None };
         let mut journal = Journal::begin(&state_folder(), header)?;
         journal.append(&Entry::Groups { folders: cgroups.run_folders() })?;
         let answer = Trial::in_groups(&cgroups, ask);
@@ -197,22 +197,43 @@ fn in_network(program: Program, arguments: &[&str], input: &str) -> Tried {
     Ok(format!("{} in a network of the run's own", program.name))
 }
 
-/// A folder is a small file system of its own. On a thread of its own, which is in it alone.
+/// A folder is a small file system of its own. On a thread of its own, which alone sees it: over a
+/// folder that is there anyway, so that nothing is left behind.
 pub fn full_folder() -> Tried {
-    let folder = std::env::temp_dir().join(format!("brunt-trial-{}", std::process::id()));
-    told(std::fs::create_dir(&folder))?;
+    const SIZE: Bytes = Bytes(1 << 20);
+    let folder = std::env::temp_dir();
     let inside = || {
-        let entered = Namespaces::enter(false, Some((&folder, Bytes(1 << 20))));
+        let entered = Namespaces::enter(false, Some((&folder, SIZE)));
         let _entered = entered.map_err(|e| e.to_string())?;
-        match bounded::is_bounded(&folder) {
+        let (_, free) = told(bounded::room(&folder))?;
+        match bounded::is_bounded(&folder) && free.0 <= SIZE.0 {
             true => Ok("tmpfs in a mount namespace of the run's own".to_string()),
             false => Err("what was mounted is not there".to_string()),
         }
     };
-    let tried = std::thread::scope(|scope| {
+    std::thread::scope(|scope| {
         let answer = scope.spawn(inside).join();
         answer.unwrap_or_else(|_| Err("the trial failed".into()))
-    });
-    told(std::fs::remove_dir(&folder))?;
-    tried
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_trial_of_a_full_folder_makes_no_folder() {
+        let folder = std::env::temp_dir();
+        let own = format!("brunt-trial-{}", std::process::id());
+        // Told while it is tried: a brunt that is killed then would leave what is there.
+        let seen = std::thread::scope(|scope| {
+            let trying = scope.spawn(super::full_folder);
+            let mut is_seen = false;
+            while !trying.is_finished() {
+                is_seen |= folder.join(&own).exists();
+            }
+            (is_seen, trying.join().unwrap())
+        });
+        assert!(!seen.0);
+        let is_root = rustix::process::geteuid().is_root();
+        assert!(seen.1.is_ok() || !is_root, "{:?}", seen.1);
+    }
 }

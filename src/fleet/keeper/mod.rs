@@ -193,13 +193,12 @@ impl Keeper {
             boot: boot_id(),
             brunt: setup.brunt,
             keeper: Identity::own(),
+            work_folder: Some(setup.work_folder.clone()),
         };
         let mut journal = Journal::begin(&setup.state_folder, header)?;
         failpoint::reach("setup.begun", setup.brunt);
         journal.append(&Entry::Groups { folders: cgroups.run_folders() })?;
         failpoint::reach("setup.groups written ahead", setup.brunt);
-        journal.append(&Entry::Work { folder: setup.work_folder.clone() })?;
-        failpoint::reach("setup.work written ahead", setup.brunt);
         let mut keeper = Keeper {
             setup,
             cgroups,
