@@ -2,10 +2,12 @@
 //! Nodes are stand-ins written in shell; the keeper is the real binary.
 
 use brunt::base::Nanos;
-use brunt::fault::Lever;
+use brunt::fault::{Lever, NodeRule};
 use brunt::fleet::{Fleet, FleetEvent, NodeState, Stamp};
 use brunt::host::process::{Process, boot_id};
 use brunt::plan::{LinkPlan, NodePlan};
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::channel;
@@ -106,6 +108,55 @@ fn each_operation_is_seen_to_have_its_effect() {
         assert!(fleet.hold("cores", &cores).unwrap_err().to_string().contains("takes nothing"));
         stage.end();
     }
+}
+
+#[test]
+fn who_ignores_sigterm_is_killed_and_it_is_said() {
+    let plan = plan(&[("s1", 0.5, &["a"])]);
+    let stage = stage("stubborn", &plan, "trap '' TERM; while :; do sleep 1; done", false);
+    let stamp = stage.fleet.terminate_node("a").unwrap();
+    assert_eq!(stamp.proof, "killed 10s after SIGTERM: exited by signal 9");
+    assert_eq!(stage.fleet.node_state("a"), Some(NodeState::Down));
+    stage.end();
+}
+
+/// The node's admin side is played by the test: it hears a rule and does not answer in time.
+#[test]
+fn a_rule_that_was_not_answered_is_taken_off_all_the_same() {
+    let admin = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut plan = plan(&[("s1", 0.5, &["a"])]);
+    plan.nodes[0].admin = admin.local_addr().unwrap();
+    let stage = stage("unanswered", &plan, IDLE, false);
+    let rule = NodeRule::Errors { share: 1.0, status: 503 };
+    let lever = Lever::Node { node: "a".into(), rule };
+    let fleet = &stage.fleet;
+    let error = fleet.hold("late", &lever).unwrap_err().to_string();
+    assert!(error.contains("PUT /faults/late"), "{error}");
+    std::thread::scope(|scope| {
+        let released = scope.spawn(|| fleet.release("late").unwrap().proof);
+        let hear = || {
+            let (mut stream, _) = admin.accept().unwrap();
+            let mut head = [0; 1024];
+            let n = stream.read(&mut head).unwrap();
+            (stream, String::from_utf8_lossy(&head[..n]).into_owned())
+        };
+        let (_put, heard) = hear();
+        assert!(heard.starts_with("PUT /faults/late "), "{heard}");
+        let (mut stream, heard) = hear();
+        assert!(heard.starts_with("DELETE /faults/late "), "{heard}");
+        let body = r#"{"proof":"failed 2 of 2"}"#;
+        let length = body.len();
+        write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}").unwrap();
+        drop(stream);
+        assert_eq!(released.join().unwrap(), "failed 2 of 2");
+    });
+    // One whose process is gone is gone with it.
+    fleet.hold("lost", &lever).unwrap_err();
+    drop(admin);
+    fleet.kill_node("a").unwrap();
+    assert!(within(|| fleet.node_state("a") == Some(NodeState::Down)));
+    assert_eq!(fleet.release("lost").unwrap().proof, "ended with a");
+    stage.end();
 }
 
 fn freeze(fleet: &Fleet) -> Stamp {

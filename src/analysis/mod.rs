@@ -7,6 +7,7 @@ mod comeback;
 pub mod comparison;
 mod data;
 pub mod drill;
+mod lateness;
 mod load;
 pub mod queueing;
 mod recovery;
@@ -24,6 +25,7 @@ pub use comparison::{Comparison, Run, compare};
 pub use data::{
     Bucket, Linearizability, Linearizable, Loss, Sessions, Staleness, Violation, check_data,
 };
+pub use lateness::Lateness;
 pub use load::server_loads;
 pub use recovery::{Failover, Impact, Recovery, impacts};
 use summarise::seconds_of;

@@ -1,5 +1,6 @@
 //! From a record to its summary.
 
+use super::lateness;
 use super::load::{self, used_s};
 use super::summary::{
     CpuSummary, GeneratorSummary, PhaseSummary, RateSummary, RequestSummary, SCHEMA, Summary,
@@ -62,6 +63,7 @@ pub fn summarise(record: &Record) -> Summary {
         cpu: cpu(record, &measured, &phases, &ledger),
         phases,
         faults: faults.into_iter().map(|(summary, _)| summary).collect(),
+        injection_lateness_ns: lateness::of_injections(record),
         recovery,
         must_recover: plan.must_recover,
         comeback,
@@ -337,7 +339,7 @@ mod tests {
             let fields = value.as_object_mut().unwrap();
             names.iter().for_each(|name| assert!(fields.remove(*name).is_some(), "{name}"));
         };
-        drop_all(&mut json, &["recovery", "must_recover", "comeback"]);
+        drop_all(&mut json, &["injection_lateness_ns", "recovery", "must_recover", "comeback"]);
         let data = ["recovered", "loss", "staleness", "sessions", "linearizability"];
         drop_all(&mut json["data"], &data);
         let outage = ["expected_gap_s", "unavailable_s", "from_s", "until_s"];

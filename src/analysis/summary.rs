@@ -3,6 +3,7 @@
 
 use super::comeback::Comeback;
 use super::data::{Linearizability, Loss, Sessions, Staleness};
+use super::lateness::Lateness;
 use super::recovery::{Failover, Recovery};
 use super::validity::Health;
 use crate::base::{Histogram, Nanos, Quantile};
@@ -44,6 +45,9 @@ pub struct Summary {
     pub requests: BTreeMap<String, RequestSummary>,
     pub cpu: CpuSummary,
     pub faults: Vec<FaultSummary>,
+    /// Of the injections, from the planned instant; `None` without one.
+    #[serde(default)]
+    pub injection_lateness_ns: Option<Lateness>,
     /// Whether the hypothesis held again after the last heal; `None` without a fault.
     #[serde(default)]
     pub recovery: Option<Recovery>,

@@ -117,6 +117,59 @@ fn encoded(segment: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    /// Answers one request after the other: with a proof, or by closing.
+    fn process(answers: &'static [Option<&str>]) -> (Rule, std::thread::JoinHandle<usize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let admin = listener.local_addr().unwrap();
+        let serving = std::thread::spawn(move || {
+            for answer in answers {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut head = [0; 1024];
+                let n = stream.read(&mut head).unwrap();
+                assert!(head[..n].starts_with(b"DELETE /faults/f%40a "));
+                let Some(proof) = answer else { continue };
+                let body = serde_json::json!({ "proof": proof }).to_string();
+                let length = body.len();
+                write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}")
+                    .unwrap();
+            }
+            answers.len()
+        });
+        let (process, body, mechanism) = ("a".to_string(), String::new(), "rule in the node");
+        (Rule { process, admin, body, mechanism }, serving)
+    }
+
+    fn taken_off(rule: &Rule, is_gone: bool) -> Result<String, String> {
+        let stamp = rule.take_off("f@a", Duration::from_secs(20), || is_gone);
+        stamp.map(|s| s.proof).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn a_rule_is_asked_off_until_it_is() {
+        let (rule, serving) = process(&[None, None, Some("delayed 3 of 9")]);
+        assert_eq!(taken_off(&rule, false), Ok("delayed 3 of 9".into()));
+        assert_eq!(serving.join().unwrap(), 3);
+    }
+
+    #[test]
+    fn one_that_was_not_there_may_have_come_late() {
+        let (rule, serving) = process(&[Some(""), Some("delayed 0 of 1")]);
+        assert_eq!(taken_off(&rule, false), Ok("delayed 0 of 1".into()));
+        assert_eq!(serving.join().unwrap(), 2);
+        let (rule, serving) = process(&[Some(""), Some("")]);
+        assert_eq!(taken_off(&rule, false), Ok(String::new()));
+        assert_eq!(serving.join().unwrap(), 2);
+    }
+
+    #[test]
+    fn a_rule_is_gone_with_its_process() {
+        let (rule, serving) = process(&[None]);
+        assert_eq!(taken_off(&rule, true), Ok("ended with a".into()));
+        assert_eq!(serving.join().unwrap(), 1);
+    }
 
     #[test]
     fn an_id_is_one_segment() {
