@@ -86,9 +86,8 @@ impl Stand for Fake {
         vec![link("app-1", "database-1"), link("app-2", "database-1"), link("app-1", "database-2")]
     }
     fn prepare(&self, hold: &str, _: &Lever) -> Result<(), String> {
-        match &*self.prepared.lock().unwrap() {
-            Some(prepared) => drop(prepared.send(hold.to_string())),
-            None => {}
+        if let Some(prepared) = &*self.prepared.lock().unwrap() {
+            let _ = prepared.send(hold.to_string());
         }
         Ok(())
     }
