@@ -104,7 +104,7 @@ fn each_operation_is_seen_to_have_its_effect() {
         let nobody = Lever::CpuShare { server: "nobody".into(), to: 0.5 };
         assert!(fleet.hold("nobody", &nobody).is_err());
         assert_eq!(fleet.release("nobody").unwrap().proof, "was not held");
-        let cores = Lever::CpuCores { server: "s1".into(), to: 0.999 };
+        let cores = Lever::CpuCores { server: "s1".into(), to: 1.0 };
         assert!(fleet.hold("cores", &cores).unwrap_err().to_string().contains("takes nothing"));
         stage.end();
     }
