@@ -38,7 +38,8 @@ pub fn summarise(record: &Record) -> Summary {
     let end = (plan.load.end().min(record.ended).0 / 1_000_000_000) as u32;
     let first = measured.first().map_or(0, |seconds| seconds.start);
     let needed = plan.hypothesis_in_time;
-    let recovery = recovery::after_heal(injected.clone(), &timeline, end, needed);
+    let hypothesis = recovery::Hypothesis::of_run(record, &timeline);
+    let recovery = recovery::after_heal(injected.clone(), &timeline, end, &hypothesis);
     let comeback = comeback::of_run(injected, &timeline, first, end, needed);
     let phases = phase_summaries(record, &timeline, &in_force);
     let (ledger, in_time, sent) = measured_totals(record);
@@ -353,6 +354,9 @@ mod tests {
             "failover",
             "lost_writes",
             "rpo_s",
+            "heal_proof",
+            "had_no_effect",
+            "heal_failed",
         ];
         drop_all(&mut json["faults"][0], &fault);
         let old: Summary = serde_json::from_value(json).unwrap();
