@@ -24,6 +24,8 @@ const LONGER: f64 = 3.0;
 const START_AND_END_S: f64 = 3.0;
 /// A budget may be passed by this: what one pair took is not what every pair takes.
 const OVERRUN: f64 = 1.1;
+/// By this it is never passed, whatever was planned.
+const OVERRUN_MAX: f64 = 1.25;
 
 pub struct PairOptions {
     pub seed: u64,
@@ -87,9 +89,13 @@ pub fn pairs(
         if end != End::Complete {
             break;
         }
+        let took = clock::now().saturating_sub(started);
         if history.len() == 1 {
-            let pair_s = clock::now().saturating_sub(started).as_secs_f64();
-            planned.pairs = affordable(options.budget, pair_s, planned.pairs)?;
+            planned.pairs = affordable(options.budget, took.as_secs_f64(), planned.pairs)?;
+        }
+        if is_spent(options.budget, took, history.len()) {
+            watcher.note(Nanos::ZERO, "the budget is spent");
+            break;
         }
     }
     case.took_s = clock::now().saturating_sub(started).as_secs_f64();
@@ -263,6 +269,12 @@ fn announcement(planned: &PairPlan, case: &GateCase) -> String {
     )
 }
 
+/// Whether another pair like those so far would pass the budget by too much.
+fn is_spent(budget: Nanos, took: Nanos, pairs: usize) -> bool {
+    let one_more = took.as_secs_f64() * (pairs + 1) as f64 / pairs as f64;
+    one_more > budget.as_secs_f64() * OVERRUN_MAX
+}
+
 /// How many pairs the budget buys now that one has shown what it takes.
 fn affordable(budget: Nanos, pair_s: f64, planned: usize) -> Result<usize, StudyError> {
     let fewest = fewest_pairs(Measure::USUAL, crate::analysis::stats::paired::ALPHA);
@@ -280,6 +292,10 @@ fn affordable(budget: Nanos, pair_s: f64, planned: usize) -> Result<usize, Study
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A fifth more work a request.
+    const DEARER: &str = "vertical[app.cost.feed=1800us,app.cost.video=1440us,app.cost.like=960us,\
+        app.cost.comment=960us,app.cost.static=240us]";
 
     #[test]
     fn the_order_is_drawn_and_both_orders_come() {
@@ -316,9 +332,17 @@ mod tests {
     }
 
     #[test]
+    fn pairs_that_grow_longer_end_with_the_budget() {
+        let seconds = Nanos::from_secs;
+        assert!(!is_spent(seconds(300), seconds(30), 1));
+        assert!(!is_spent(seconds(300), seconds(300), 8), "one more ends at 337 s");
+        assert!(is_spent(seconds(300), seconds(340), 8));
+    }
+
+    #[test]
     fn b_gets_the_schedule_of_a() {
         let load = |name: &str| crate::target::load(name).unwrap();
-        let (a, b) = (load("vertical"), load("vertical[app.cost.feed=9ms]"));
+        let (a, b) = (load("vertical"), load(DEARER));
         let profile = crate::profile::load("gate").unwrap();
         let facts = crate::plan::HostFacts {
             brunt_cpus: vec![0],

@@ -120,10 +120,10 @@ impl MeasureResult {
 }
 
 /// Whether a study that planned so many pairs runs another one: a pair that may not be believed is
-/// run again, up to the share that may be left out.
+/// run again, as long as not too many were left out for any verdict.
 pub fn wants_another(planned: usize, ran: usize, believed: usize) -> bool {
     let spare = (planned as f64 * LEFT_OUT_MAX).floor() as usize;
-    believed < planned && ran < planned + spare
+    believed < planned && ran - believed <= spare
 }
 
 /// Why a run may not enter a comparison.
