@@ -369,7 +369,8 @@ fn a_url_is_loaded_without_any_file() {
     let gate = |more: &[&str]| scene.run(&[&["gate", "record"], more].concat());
     assert_eq!(gate(&[]).status.code(), Some(3), "judged again by what was asked");
     let junit = scene.path("junit.xml");
-    let judged = gate(&["--json", "--junit", &junit, "--threshold", "errors: rate<0.01"]);
+    let judged =
+        gate(&["--json", "--junit", junit.to_str().unwrap(), "--threshold", "errors: rate<0.01"]);
     assert_eq!(judged.status.code(), Some(3));
     let checks = json(&judged)["checks"].clone();
     let results: Vec<&str> =

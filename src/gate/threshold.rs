@@ -33,7 +33,7 @@ fn by_share(
         ShareVerdict::Fail => Met::Fail,
         ShareVerdict::Inconclusive => Met::Inconclusive,
     };
-    let evidence = (seen.arrivals > 0).then(|| Evidence {
+    let evidence = (seen.arrivals > 0).then_some(Evidence {
         allowed,
         share: seen.share,
         low: seen.low,

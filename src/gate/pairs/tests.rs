@@ -182,7 +182,7 @@ fn the_tail_is_the_highest_that_the_answers_carry() {
 fn an_invalid_pair_is_run_again_but_not_for_ever() {
     assert!(wants_another(8, 0, 0) && wants_another(8, 8, 7) && wants_another(8, 9, 7));
     assert!(!wants_another(8, 8, 8) && !wants_another(8, 10, 8));
-    assert!(wants_another(8, 2, 0) && !wants_another(8, 3, 0), "it can only become invalid")
+    assert!(wants_another(8, 2, 0) && !wants_another(8, 3, 0), "it can only become invalid");
 }
 
 #[test]
