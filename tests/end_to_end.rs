@@ -369,13 +369,27 @@ fn a_url_is_loaded_without_any_file() {
     };
     assert_eq!(asked("errors: rate<0.01"), Some(0));
     assert_eq!(asked("throughput: rate>100000000"), Some(3), "a missed threshold");
-    assert_eq!(asked("response_time: p(99.99)<1h"), Some(4), "no data is never a pass");
+    assert_eq!(asked("response_time: p(99.99)<1h"), Some(5), "500 requests cannot show it");
     assert_eq!(asked("response_time{phase:peak}: p(99)<1s"), Some(2), "no such phase");
     let stored = ["load", url, "-n", "500", "-c", "2", "--json", "--out", "record", "--threshold"];
     let then = json(&scene.run(&[&stored[..], &["throughput: rate>100000000"]].concat()));
     let again = json(&scene.run(&["report", "record", "--json"]));
     assert_eq!(then["objectives"][0]["verdict"], "fail", "{then}");
     assert_eq!(again, then, "a record knows what was asked of it");
+    let gate = |more: &[&str]| scene.run(&[&["gate", "record"], more].concat());
+    assert_eq!(gate(&[]).status.code(), Some(3), "judged again by what was asked");
+    let junit = scene.path("junit.xml");
+    let judged =
+        gate(&["--json", "--junit", junit.to_str().unwrap(), "--threshold", "errors: rate<0.01"]);
+    assert_eq!(judged.status.code(), Some(3));
+    let checks = json(&judged)["checks"].clone();
+    let results: Vec<&str> =
+        checks.as_array().unwrap().iter().map(|c| c["result"].as_str().unwrap()).collect();
+    assert_eq!(results, ["passed", "failed", "passed"], "{checks}");
+    assert!(std::fs::read_to_string(&junit).unwrap().contains("failures=\"1\""));
+    let against = gate(&["--baseline", "record", "record"]);
+    assert_eq!(against.status.code(), Some(3), "the threshold outweighs too few baselines");
+    assert_eq!(scene.run(&["gate", "nowhere"]).status.code(), Some(2));
     cache.kill().unwrap();
     cache.wait().unwrap();
     let refused = scene.run(&["load", url, "-c", "1", "-n", "3", "--json"]);

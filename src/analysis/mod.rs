@@ -2,6 +2,7 @@
 //! faults, the data check, validity and comparisons. Judges nothing and prints nothing.
 
 mod bounds;
+mod broken;
 pub mod capacity;
 mod comeback;
 pub mod comparison;
@@ -20,6 +21,7 @@ mod timeline;
 mod trials;
 mod validity;
 
+pub use broken::broken_by_second;
 pub use comeback::{Comeback, ComebackOutcome, LoadSecond, comeback};
 pub use comparison::{Comparison, Run, compare};
 pub use data::{

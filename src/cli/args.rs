@@ -1,6 +1,7 @@
 //! What is typed. What it means is in `options` and the commands.
 
 use super::load::LoadArgs;
+use clap::builder::ArgPredicate;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -18,6 +19,8 @@ pub enum Command {
     Compare(CompareArgs),
     /// One run of a target: start, load, chaos, record
     Run(RunArgs),
+    /// Judge a stored record again, by thresholds and against baselines; exit code, JUnit, Markdown
+    Gate(GateArgs),
     /// All drills that fit a target, a run without faults first, and one go/no-go card
     Drill(DrillArgs),
     /// Load one URL, without any file
@@ -41,7 +44,12 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct Common {
     /// The situation: a file, or a name in profiles/
-    #[arg(short, long, default_value = "campaign")]
+    #[arg(
+        short,
+        long,
+        default_value = "campaign",
+        default_value_if("gate", ArgPredicate::Equals("true".into()), "gate")
+    )]
     pub profile: String,
     /// All chance comes from it
     #[arg(long, default_value_t = 1)]
@@ -83,8 +91,38 @@ pub struct CompareArgs {
     /// Change one thing at a time, from the garage to the horizontal target
     #[arg(long, conflicts_with = "targets")]
     pub ladder: bool,
+    /// Is B worse than A? Interleaved pairs of short runs, and a verdict: exit 3 when it is (profile:
+    /// gate, unless -p says another)
+    #[arg(long, conflicts_with = "ladder")]
+    pub gate: bool,
+    /// How long the pairs may take together [default: 5m]
+    #[arg(long, value_name = "TIME", requires = "gate")]
+    pub budget: Option<String>,
+    #[command(flatten)]
+    pub wanted: super::commands::verdict::Wanted,
+    #[command(flatten)]
+    pub published: super::commands::verdict::Published,
     #[command(flatten)]
     pub common: Common,
+}
+
+#[derive(Debug, Args)]
+pub struct GateArgs {
+    /// Folder of a record, or of a `brunt compare A B --gate`
+    pub record: PathBuf,
+    /// What must hold, besides what the run was asked: 'response_time: p(99)<200ms' (repeatable)
+    #[arg(long, value_name = "EXPR")]
+    pub threshold: Vec<String>,
+    /// Records of earlier runs of the same load, at least five, to compare with (repeatable)
+    #[arg(long, value_name = "RECORD", num_args = 1..)]
+    pub baseline: Vec<PathBuf>,
+    #[command(flatten)]
+    pub wanted: super::commands::verdict::Wanted,
+    #[command(flatten)]
+    pub published: super::commands::verdict::Published,
+    /// Print the decision as JSON on stdout
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]

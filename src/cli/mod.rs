@@ -72,6 +72,7 @@ fn end(result: anyhow::Result<u8>) -> ExitCode {
 fn run(command: Command) -> anyhow::Result<u8> {
     match command {
         Command::Compare(args) => commands::compare::run(&args),
+        Command::Gate(args) => commands::gate::run(&args),
         Command::Run(args) => commands::run::run(&args),
         Command::Drill(args) => commands::drill::run(&args),
         Command::Load(args) => commands::load::run(&args),

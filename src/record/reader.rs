@@ -3,7 +3,8 @@
 
 use super::recorder::Seal;
 use super::{
-    Event, Manifest, NodeRow, Outcome, Record, RecordError, SCHEMA, SeriesRow, history, hlog, names,
+    Event, Manifest, NodeRow, Outcome, Record, RecordError, SCHEMA, SeriesRow, Tag, history, hlog,
+    names,
 };
 use crate::base::{Histogram, Nanos};
 use hdrhistogram::serialization::Deserializer;
@@ -47,6 +48,20 @@ impl Record {
             manifest,
         })
     }
+
+    /// Reads the latency log again, interval by interval, since a record in memory holds only what
+    /// they add up to: a tag, when the interval began, and its histogram. Nothing of a record that
+    /// was never written.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn each_interval(
+        &self,
+        visit: &mut dyn FnMut(&Tag, Nanos, &Histogram),
+    ) -> Result<(), RecordError> {
+        let tags = names::tags(&self.manifest.plan.load);
+        each_line(&self.folder, &tags, &mut |tag, line| visit(tag, line.start, &line.histogram))
+    }
 }
 
 fn manifest(folder: &Path) -> Result<Manifest, RecordError> {
@@ -78,24 +93,32 @@ fn seal(folder: &Path) -> Result<Option<Seal>, RecordError> {
     Ok(serde_json::from_slice(&text).ok())
 }
 
-type Latency = BTreeMap<super::Tag, Histogram>;
+type Latency = BTreeMap<Tag, Histogram>;
 
 /// Histograms merged by tag, and when the last interval ends.
-fn latency(
-    folder: &Path,
-    tags: &BTreeMap<String, super::Tag>,
-) -> Result<(Latency, Nanos), RecordError> {
-    let text = bytes(&folder.join(names::LATENCY))?;
+fn latency(folder: &Path, tags: &BTreeMap<String, Tag>) -> Result<(Latency, Nanos), RecordError> {
     let mut merged = Latency::new();
     let mut end = Nanos::ZERO;
+    each_line(folder, tags, &mut |tag, line| {
+        merged.entry(tag.clone()).or_default().merge(&line.histogram);
+        end = end.max(line.start + line.length);
+    })?;
+    Ok((merged, end))
+}
+
+fn each_line(
+    folder: &Path,
+    tags: &BTreeMap<String, Tag>,
+    visit: &mut dyn FnMut(&Tag, &hlog::Line<'_>),
+) -> Result<(), RecordError> {
+    let text = bytes(&folder.join(names::LATENCY))?;
     let mut deserializer = Deserializer::new();
     for line in text.split(|b| *b == b'\n').filter_map(|line| std::str::from_utf8(line).ok()) {
         let Some(line) = hlog::read_line(&mut deserializer, line) else { continue };
         let Some(tag) = tags.get(line.tag) else { continue };
-        merged.entry(tag.clone()).or_default().merge(&line.histogram);
-        end = end.max(line.start + line.length);
+        visit(tag, &line);
     }
-    Ok((merged, end))
+    Ok(())
 }
 
 /// The rows of a table; a last line without its end is left out.

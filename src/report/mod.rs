@@ -1,7 +1,7 @@
-//! Floor 8: findings as text, JSON, Markdown and HTML. Formats values; computes none.
-//! (JUnit is not written yet.)
+//! Floor 8: findings as text, JSON, JUnit, Markdown and HTML. Formats values; computes none.
 
 mod drill;
+mod gate;
 mod html;
 mod json;
 mod markdown;
@@ -9,6 +9,10 @@ mod run_text;
 mod text;
 
 pub use drill::{RunLink, drill_html, drill_markdown, drill_text};
+pub use gate::{
+    Check, CheckResult, Checks, annotations, checks_markdown, checks_of_pairs, checks_of_run,
+    checks_text, gate_json, gate_markdown, gate_text, gated_run_json, junit, with_baselines,
+};
 pub use html::{compare_html, run_html};
 pub use json::{compare_json, drill_json, run_json};
 pub use markdown::{compare_markdown, run_markdown};

@@ -3,16 +3,23 @@
 use super::output;
 use crate::cli::args::CompareArgs;
 use crate::cli::{options, signals};
-use crate::study::{self, CompareOptions, Compared, LADDER, RunOptions};
+use crate::study::{self, CompareOptions, Compared, LADDER, PairOptions, RunOptions};
 use crate::target::Target;
 use crate::{gate, profile, report, target};
 use anyhow::{Context, Result, bail};
 use std::path::PathBuf;
 
+/// What pairs may take when nothing is said.
+const BUDGET: &str = "5m";
 const DEFAULT: [&str; 3] = ["garage", "vertical", "horizontal"];
 
 pub fn run(args: &CompareArgs) -> Result<u8> {
     options::check_common(&args.common)?;
+    if args.gate {
+        return gate_pairs(args);
+    }
+    args.wanted.refuse_without_gate()?;
+    args.published.refuse_without_gate()?;
     let records: Vec<PathBuf> = args
         .targets
         .iter()
@@ -36,6 +43,45 @@ pub fn run(args: &CompareArgs) -> Result<u8> {
         return Ok(code);
     }
     Ok(gate::compare_exit_code(&compared.comparison, false, false))
+}
+
+/// `brunt compare A B --gate`
+fn gate_pairs(args: &CompareArgs) -> Result<u8> {
+    let common = &args.common;
+    let [a, b] = args.targets.as_slice() else {
+        bail!(
+            "--gate compares two targets, the old one first: brunt compare old.toml new.toml --gate"
+        );
+    };
+    if [a, b].iter().any(|name| PathBuf::from(name).join("manifest.json").exists()) {
+        bail!("--gate runs targets; of records say: brunt gate NEW --baseline OLD…");
+    }
+    let rule = args.wanted.rule(common.seed)?;
+    let budget = options::time("--budget", args.budget.as_deref().unwrap_or(BUDGET))?;
+    let profile = profile::load(&common.profile)?;
+    let (a, b) = (target::load(a)?, target::load(b)?);
+    let mut outputs = args.published.open()?;
+    let folder = options::record_folder(common.out.as_ref(), "gate", &profile.name)?;
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    let options = PairOptions {
+        seed: common.seed,
+        budget,
+        rule,
+        run: RunOptions {
+            workers: common.threads,
+            owns_these: common.i_own_these,
+            signal: signals::install(),
+        },
+        folder: folder.clone(),
+    };
+    let study = {
+        let mut watcher = super::watcher(common.quiet, false);
+        study::pairs(&a, &b, &profile, &options, watcher.as_mut())?
+    };
+    output::write_gate(&folder, &study.gated)?;
+    let code = super::verdict::publish_pairs(&study.gated, &mut outputs, common.json)?;
+    Ok(super::code_of(&study.end).unwrap_or(code))
 }
 
 fn run_all(args: &CompareArgs) -> Result<(Compared, Option<PathBuf>)> {

@@ -1,6 +1,7 @@
 //! What a command prints, and the reports that it leaves in a folder.
 
 use crate::analysis::{self, Summary};
+use crate::gate::GatedPairs;
 use crate::record::Record;
 use crate::report;
 use crate::study::{Compared, Drills};
@@ -47,6 +48,14 @@ pub(super) fn write_comparison(folder: &Path, compared: &Compared) -> Result<Str
     write(folder, "summary.json", &report::compare_json(&compared.comparison, &views))?;
     write(folder, "summary.md", &report::compare_markdown(&compared.comparison))?;
     write(folder, "report.html", &report::compare_html(&compared.comparison, &views))
+}
+
+/// Writes what a gate came to, beside the records of its pairs.
+pub(super) fn write_gate(folder: &Path, gated: &GatedPairs) -> Result<()> {
+    write(folder, "summary.json", &report::gate_json(gated))?;
+    write(folder, "summary.md", &report::gate_markdown(gated))?;
+    write(folder, "junit.xml", &report::junit(&report::checks_of_pairs(gated)))?;
+    Ok(())
 }
 
 /// Writes each run's reports and the card; the page's path.
