@@ -49,6 +49,30 @@ impl Record {
     }
 }
 
+impl Record {
+    /// Every interval of the latency log again, by the second in which most of it lies; its
+    /// histograms are not all in memory at once.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn each_interval(
+        &self,
+        mut look: impl FnMut(&super::Tag, u32, &Histogram),
+    ) -> Result<(), RecordError> {
+        let text = bytes(&self.folder.join(names::LATENCY))?;
+        let tags = names::tags(&self.manifest.plan.load);
+        let mut deserializer = Deserializer::new();
+        for line in text.split(|b| *b == b'\n').filter_map(|line| std::str::from_utf8(line).ok()) {
+            let Some(line) = hlog::read_line(&mut deserializer, line) else { continue };
+            if let Some(tag) = tags.get(line.tag) {
+                let middle = line.start.0 + line.length.0 / 2;
+                look(tag, (middle / Nanos::SECOND.0) as u32, &line.histogram);
+            }
+        }
+        Ok(())
+    }
+}
+
 fn manifest(folder: &Path) -> Result<Manifest, RecordError> {
     let path = folder.join(names::MANIFEST);
     let text =

@@ -165,6 +165,25 @@ fn push_footnotes(out: &mut String, notes: &[String]) {
     notes.iter().for_each(|note| push_wrapped(out, note));
 }
 
+/// Columns as wide as their widest cell.
+pub fn push_table<const N: usize>(out: &mut String, head: &[&str; N], rows: &[[String; N]]) {
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.chain([head[column].chars().count()]).max().unwrap_or(0) + COLUMN_GAP
+    };
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    let mut push = |cells: &mut dyn Iterator<Item = &str>| {
+        let line: String =
+            cells.zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        out.push_str(line.trim_end());
+        out.push('\n');
+    };
+    push(&mut head.iter().copied());
+    for row in rows {
+        push(&mut row.iter().map(String::as_str));
+    }
+}
+
 /// Adds a line, broken between words where it would pass the width; what follows is indented.
 pub fn push_wrapped(out: &mut String, text: &str) {
     push_wrapped_at(out, text, WIDTH);

@@ -155,9 +155,10 @@ impl<'a> Progress<'a> {
     }
 
     fn overloaded(&mut self, trial: &Trial) {
-        self.recovery = match trial.recovered_after_s {
-            Some(seconds) => Recovery::After { seconds },
-            None => Recovery::Metastable,
+        self.recovery = match (&trial.flaw, trial.recovered_after_s) {
+            (Some(_), _) => Recovery::NotMeasured,
+            (None, Some(seconds)) => Recovery::After { seconds },
+            (None, None) => Recovery::Metastable,
         };
         self.stage = Stage::Ended(self.found());
     }

@@ -2,6 +2,7 @@
 
 use super::progress::Progress;
 use super::trial::{Purpose, Trial};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// How to search. The defaults are those of methods §3.1.
@@ -100,7 +101,8 @@ pub enum Step {
 }
 
 /// Whether the target came back from overload.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "ended", rename_all = "snake_case")]
 pub enum Recovery {
     After {
         seconds: f64,
@@ -111,7 +113,8 @@ pub enum Recovery {
 }
 
 /// Why the search ended.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "ended", rename_all = "snake_case")]
 pub enum Outcome {
     /// The capacity lies between these two; see [`super::estimate()`] for the number.
     Found {
@@ -145,6 +148,11 @@ pub enum Outcome {
     },
     OutOfTrials {
         trials: usize,
+        held_per_s: Option<f64>,
+    },
+    /// Ended from outside, by a signal or a guard.
+    Stopped {
+        why: String,
         held_per_s: Option<f64>,
     },
 }

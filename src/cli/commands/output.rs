@@ -1,12 +1,13 @@
 //! What a command prints, and the reports that it leaves in a folder.
 
+use crate::analysis::capacity::CapacityReport;
 use crate::analysis::{self, Summary};
 use crate::record::Record;
 use crate::report;
 use crate::study::{Compared, Drills};
 use anyhow::{Context, Result};
 use std::io::{ErrorKind, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// stdout could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +61,20 @@ pub(super) fn write_drills(folder: &Path, drills: &Drills) -> Result<String> {
     write(folder, "summary.json", &report::drill_json(&drills.card))?;
     write(folder, "summary.md", &report::drill_markdown(&drills.card))?;
     write(folder, "report.html", &report::drill_html(&drills.card, &links))
+}
+
+/// Writes each trial's summary and the answer.
+pub(super) fn write_capacity(
+    folder: &Path,
+    report: &CapacityReport,
+    trials: &[(PathBuf, Summary)],
+) -> Result<()> {
+    for (trial, summary) in trials {
+        write(trial, "summary.json", &report::run_json(summary))?;
+    }
+    write(folder, "capacity.json", &report::capacity_json(report))?;
+    write(folder, "capacity.md", &report::capacity_markdown(report))?;
+    Ok(())
 }
 
 fn write(folder: &Path, name: &str, text: &str) -> Result<String> {

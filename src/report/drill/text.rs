@@ -2,9 +2,7 @@
 
 use super::words;
 use crate::analysis::drill::DrillCard;
-use crate::report::text::push_wrapped;
-
-const GAP: usize = 2;
+use crate::report::text::{push_table, push_wrapped};
 
 /// The whole card; `report` is where `report.html` was written.
 pub fn drill_text(card: &DrillCard, report: Option<&str>) -> String {
@@ -41,24 +39,6 @@ pub fn drill_text(card: &DrillCard, report: Option<&str>) -> String {
         out.push_str(&format!("report {path}\n"));
     }
     out
-}
-
-fn push_table<const N: usize>(out: &mut String, head: &[&str; N], rows: &[[String; N]]) {
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].chars().count());
-        cells.chain([head[column].chars().count()]).max().unwrap_or(0) + GAP
-    };
-    let widths: Vec<usize> = (0..N).map(width).collect();
-    let mut push = |cells: &mut dyn Iterator<Item = &str>| {
-        let line: String =
-            cells.zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        out.push_str(line.trim_end());
-        out.push('\n');
-    };
-    push(&mut head.iter().copied());
-    for row in rows {
-        push(&mut row.iter().map(String::as_str));
-    }
 }
 
 #[cfg(test)]
