@@ -53,16 +53,8 @@ mod tests {
     fn judged(outcomes: &[Outcome]) -> u8 {
         let answer =
             |outcome: &Outcome| Answer::new("t".into(), None, vec![], outcome.clone(), vec![], 1);
-        let mut report = CapacityReport {
-            schema: 1,
-            kind: "capacity".into(),
-            verdict: Verdict::Pass,
-            reasons: vec![],
-            profile: "p".into(),
-            seed: 1,
-            objectives: vec![],
-            answers: outcomes.iter().map(answer).collect(),
-        };
+        let answers = outcomes.iter().map(answer).collect();
+        let mut report = CapacityReport::new("p", 1, vec![], answers);
         capacity_exit_code(judge_capacity(&mut report))
     }
 

@@ -1,7 +1,9 @@
 //! `capacity.json` as a value: what was searched, each trial, and what they say together.
 
 use super::estimate::estimate;
+use super::scale::{Scaling, scaling};
 use super::search::Outcome;
+use super::sizing::Sizing;
 use super::trial::{Flaw, Trial};
 use crate::analysis::load::server_loads;
 use crate::analysis::summarise::seconds_of;
@@ -29,6 +31,40 @@ pub struct CapacityReport {
     pub objectives: Vec<String>,
     /// One per target and fault, in the order in which they were searched.
     pub answers: Vec<Answer>,
+    /// Of several targets that are sizes of one.
+    #[serde(default)]
+    pub scaling: Option<Scaling>,
+    /// Why there is none of several targets.
+    #[serde(default)]
+    pub no_scaling: Option<String>,
+    /// Of an audience.
+    #[serde(default)]
+    pub sizing: Option<Sizing>,
+}
+
+impl CapacityReport {
+    /// With what the answers say of each other; not judged yet.
+    pub fn new(profile: &str, seed: u64, objectives: Vec<String>, answers: Vec<Answer>) -> Self {
+        let whole = answers.iter().filter(|a| a.fault.is_none()).count();
+        let (scaling, no_scaling) = match (whole, scaling(&answers)) {
+            (0 | 1, _) => (None, None),
+            (_, Ok(scaling)) => (Some(scaling), None),
+            (_, Err(why)) => (None, Some(why)),
+        };
+        CapacityReport {
+            schema: SCHEMA,
+            kind: "capacity".into(),
+            verdict: Verdict::Pass,
+            reasons: Vec::new(),
+            profile: profile.into(),
+            seed,
+            objectives,
+            answers,
+            scaling,
+            no_scaling,
+            sizing: None,
+        }
+    }
 }
 
 /// The capacity of one target, whole or with a fault in force.

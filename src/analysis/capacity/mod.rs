@@ -16,9 +16,11 @@ mod estimate;
 mod objective;
 mod progress;
 mod reading;
+mod scale;
 mod search;
 #[cfg(test)]
 mod simulated;
+mod sizing;
 mod trial;
 
 pub use answer::{
@@ -27,5 +29,7 @@ pub use answer::{
 pub use estimate::{Capacity, estimate};
 pub use objective::{BrokenBy, ShareObjective};
 pub use reading::{readings, recovered_after_s};
+pub use scale::{Axis, FitRow, ScalePoint, Scaling, scaling};
 pub use search::{Outcome, Recovery, Search, Step, next};
+pub use sizing::{Assumed, Buy, Candidate, Cost, Prices, SizeKind, Sizing, size};
 pub use trial::{Flaw, Purpose, Reading, Trial};

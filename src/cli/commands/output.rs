@@ -77,7 +77,7 @@ pub(super) fn write_capacity(
     Ok(())
 }
 
-fn write(folder: &Path, name: &str, text: &str) -> Result<String> {
+pub(super) fn write(folder: &Path, name: &str, text: &str) -> Result<String> {
     let path = folder.join(name);
     std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(path.display().to_string())

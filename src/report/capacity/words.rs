@@ -1,6 +1,9 @@
 //! The sentences that text and Markdown share.
 
-use crate::analysis::capacity::{Answer, Interval, Outcome, Purpose, Recovery, TrialRow};
+use crate::analysis::capacity::{
+    Answer, Axis, Buy, CapacityReport, Cost, Interval, Outcome, Purpose, Recovery, Scaling, Sizing,
+    TrialRow,
+};
 use crate::base::Nanos;
 
 pub const HEAD: [&str; 9] =
@@ -175,4 +178,188 @@ pub fn losses(answers: &[Answer]) -> Vec<String> {
             ))
         })
         .collect()
+}
+
+pub const SCALE_HEAD: [&str; 4] = ["size", "target", "capacity /s", "efficiency"];
+pub const ASSUMED_HEAD: [&str; 4] = ["key", "value", "assumed", "from"];
+pub const CANDIDATE_HEAD: [&str; 5] =
+    ["measured", "relied on /s", "carries it", "with the fault /s", "cost"];
+
+/// How it scales, or why nothing can be said.
+pub fn scaling(report: &CapacityReport) -> Vec<String> {
+    let Some(scaling) = &report.scaling else {
+        let why = report.no_scaling.iter();
+        return why.map(|why| format!("no scaling: {why}")).collect();
+    };
+    let mut all = vec![format!("scaling by {}", axis(&scaling.axis))];
+    match &scaling.fit {
+        Some(fit) => {
+            let with_interval =
+                |[value, low, high]: [f64; 3]| format!("{value:.4} ({low:.4} to {high:.4})");
+            all.push(format!(
+                "fitted law: {}; of one {:.1}/s, contention {}, coherency {}",
+                fit.model,
+                fit.per_one_per_s[0],
+                with_interval(fit.contention),
+                with_interval(fit.coherency)
+            ));
+            all.push(match fit.peak_size {
+                Some(peak) => format!("more than {peak:.0} bring no more"),
+                None => "no size is predicted from which more brings no more".into(),
+            });
+        }
+        None => all.push("no law is fitted: the sizes are too few".into()),
+    }
+    if scaling.sizes_missing > 0 {
+        all.push(format!(
+            "for the Universal Scalability Law {} more different sizes are missing",
+            scaling.sizes_missing
+        ));
+    }
+    all
+}
+
+fn axis(axis: &Axis) -> String {
+    match axis {
+        Axis::Servers { group } => format!("the number of servers in the group {group}"),
+        Axis::Units { group } => format!("the units of CPU of a server in the group {group}"),
+    }
+}
+
+pub fn scale_rows(scaling: &Scaling) -> Vec<[String; 4]> {
+    let row = |p: &crate::analysis::capacity::ScalePoint| {
+        [
+            number(p.size),
+            p.target.clone(),
+            format!("{:.1}", p.rate_per_s),
+            format!("{:.0} %", p.efficiency * 100.0),
+        ]
+    };
+    scaling.points.iter().map(row).collect()
+}
+
+/// From the audience to a rate.
+pub fn demand(sizing: &Sizing) -> Vec<String> {
+    vec![
+        format!("for {}:", sizing.audience),
+        format!(
+            "at its busiest {} visits a second, {} requests a second, {} in the worst second; {} \
+             over the first day",
+            number(sizing.sessions_per_s),
+            number(sizing.peak_per_s),
+            number(sizing.worst_second_per_s),
+            number(sizing.mean_per_s)
+        ),
+        format!(
+            "to be carried, with growth and retries: {}/s in the worst second",
+            number(sizing.design_per_s)
+        ),
+    ]
+}
+
+pub fn assumed(sizing: &Sizing) -> Vec<[String; 4]> {
+    let row = |a: &crate::analysis::capacity::Assumed| {
+        [a.key.clone(), number(a.value), a.what.clone(), a.source.clone()]
+    };
+    sizing.assumptions.iter().map(row).collect()
+}
+
+pub fn candidates(sizing: &Sizing) -> Vec<[String; 5]> {
+    let rate = |rate: Option<f64>| rate.map_or("-".into(), |r| format!("{r:.1}"));
+    (sizing.candidates.iter())
+        .map(|c| {
+            [
+                c.target.clone(),
+                rate(c.reckoned_per_s),
+                if c.carries { "yes" } else { "no" }.into(),
+                rate(c.with_fault),
+                c.cost.as_ref().map_or("-".into(), cost),
+            ]
+        })
+        .collect()
+}
+
+/// What to buy, in a sentence each way.
+pub fn buy(sizing: &Sizing, is_measured: bool) -> Vec<String> {
+    if !is_measured {
+        return vec![
+            "what carries it is not measured: add targets, like brunt capacity garage vertical \
+             --audience …, or the folder of an earlier search"
+                .into(),
+        ];
+    }
+    let mut all = vec![
+        "relied on is the lower end of each interval; the rate is that of the measured mix of \
+         requests"
+            .to_string(),
+    ];
+    all.push(match &sizing.vertical {
+        Some(answer) => format!("a bigger server: {}", answer_text(answer, 0)),
+        None => "a bigger server: no target with one server was measured".into(),
+    });
+    if sizing.vertical.is_some() && sizing.lost > 0 {
+        all.push(
+            "one server has no survivor: while it is lost nothing is served, for as long as it \
+             takes to start again"
+                .into(),
+        );
+    }
+    all.push(match &sizing.horizontal {
+        Some(answer) => format!("more servers: {}", answer_text(answer, sizing.lost)),
+        None => "more servers: not measured; give several counts of one target, like \
+                 'horizontal[server.app.count=2]' and 'horizontal[server.app.count=4]'"
+            .into(),
+    });
+    all
+}
+
+fn answer_text(answer: &Buy, lost: u32) -> String {
+    let costs = |c: &Option<Cost>| c.as_ref().map_or(String::new(), |c| format!("; {}", cost(c)));
+    match answer {
+        Buy::Enough { group, size, left_per_s, cost } => {
+            let left = match lost {
+                0 => String::new(),
+                n => format!(" with {n} lost"),
+            };
+            format!(
+                "{} of {group}, which carry {left_per_s:.1}/s{left}{}",
+                number(*size),
+                costs(cost)
+            )
+        }
+        Buy::Target { target, units, reckoned_per_s, cost } => format!(
+            "{target}, {} units, which carries {reckoned_per_s:.1}/s{}",
+            number(*units),
+            costs(cost)
+        ),
+        Buy::NotMeasured { group, measure_at_least, kind } => format!(
+            "not measured: run capacity with at least {} {} {group}",
+            number(*measure_at_least),
+            kind.words()
+        ),
+        Buy::Never { group, best, left_per_s } => format!(
+            "no number of {group} does: the most is {left_per_s:.1}/s, with {}; more bring less",
+            number(*best)
+        ),
+    }
+}
+
+fn cost(cost: &Cost) -> String {
+    let million = |rate: Option<f64>| rate.map_or("-".into(), |r| format!("{r:.2}"));
+    format!(
+        "{:.2} an hour, {} a million requests at the peak, {} over the first day",
+        cost.per_hour,
+        million(cost.per_million_at_peak),
+        million(cost.per_million_at_mean)
+    )
+}
+
+/// With as many digits as it has to say something.
+fn number(value: f64) -> String {
+    match value.abs() {
+        v if v == v.round() && v < 1e15 => format!("{value:.0}"),
+        v if v >= 100.0 => format!("{value:.0}"),
+        v if v >= 1.0 => format!("{value:.1}"),
+        _ => format!("{value:.3}"),
+    }
 }
