@@ -111,3 +111,72 @@ fn of_row(row: &SeriesRow, broken_by: BrokenBy) -> (u64, u64) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::testing::Builder;
+    use crate::base::Histogram;
+    use crate::objective::Threshold;
+    use hdrhistogram::serialization::V2DeflateSerializer;
+    use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag as LogTag};
+    use std::time::Duration;
+
+    fn objectives(texts: &[&str]) -> Vec<ShareObjective> {
+        let read = |text: &&str| ShareObjective::try_from(&text.parse::<Threshold>().unwrap());
+        texts.iter().map(read).collect::<Result<_, _>>().unwrap()
+    }
+
+    /// 200 answers after 10 ms in each second of the peak; in one of them 20 took 300 ms.
+    fn write_log(folder: &std::path::Path) {
+        let mut out = Vec::new();
+        let mut serializer = V2DeflateSerializer::new();
+        let mut log =
+            IntervalLogWriterBuilder::new().begin_log_with(&mut out, &mut serializer).unwrap();
+        for second in 6..10u64 {
+            let mut histogram = Histogram::new();
+            let late = if second == 8 { 20 } else { 0 };
+            histogram.record_n(Nanos::from_millis(10), 200 - late);
+            histogram.record_n(Nanos::from_millis(300), late);
+            for tag in ["response.feed@peak", "response.feed@quiet", "service.feed@peak"] {
+                let tag = Some(LogTag::new(tag).unwrap());
+                let at = Duration::from_secs(second);
+                log.write_histogram(histogram.hdr(), at, Duration::from_secs(1), tag).unwrap();
+            }
+        }
+        std::fs::write(folder.join("latency.hlog"), out).unwrap();
+    }
+
+    #[test]
+    fn late_answers_are_counted_in_the_log_and_failures_in_the_series() {
+        let folder = tempfile::tempdir().unwrap();
+        write_log(folder.path());
+        let mut record = Builder::new("vertical").build();
+        record.folder = folder.path().into();
+        let row = record.series.iter_mut().find(|row| row.phase == "peak").unwrap();
+        (row.http_error, row.ok) = (7, row.ok - 7);
+        let asked = objectives(&[
+            "response_time: p(99)<200ms",
+            "response_time{request:feed}: p(99)<400ms",
+            "response_time{request:other}: p(99)<400ms",
+            "errors: rate<0.01",
+        ]);
+        let seen = readings(&record, "peak", &asked).unwrap();
+        let counts: Vec<(u64, u64)> = seen.iter().map(|r| (r.arrivals, r.violations)).collect();
+        assert_eq!(counts, [(807, 27), (807, 7), (0, 0), (800, 7)]);
+        assert!(seen.iter().all(|r| r.design_effect >= 1.0));
+        assert_eq!(seen[2].share(), 1.0, "no data never holds");
+    }
+
+    #[test]
+    fn back_is_when_it_holds_and_stays() {
+        let asked = objectives(&["errors: rate<0.01"]);
+        let after =
+            |builder: Builder| recovered_after_s(&builder.build(), "server lost", &asked).unwrap();
+        assert_eq!(after(Builder::new("vertical")), Some(0.0));
+        assert_eq!(after(Builder::new("vertical").answered(10..14, 0.5)), Some(4.0));
+        assert_eq!(after(Builder::new("vertical").answered(10..20, 0.5)), None);
+        let relapse = Builder::new("vertical").answered(10..11, 0.5).answered(18..20, 0.5);
+        assert_eq!(after(relapse), None, "it held for seconds and then did not");
+    }
+}

@@ -57,6 +57,20 @@ impl Search {
         }
     }
 
+    /// As short as a search may be on a machine that others wait for: a recovery is watched for
+    /// three trials, a confirmation takes two.
+    pub fn short(most_per_s: f64, trial_s: f64, precision: f64, confirmations: usize) -> Search {
+        Search {
+            precision,
+            trial_s,
+            confirm_s: 2.0 * trial_s,
+            confirmations,
+            overload_s: trial_s,
+            recover_within_s: 3.0 * trial_s,
+            ..Search::from(most_per_s.min(1.0), most_per_s)
+        }
+    }
+
     /// # Errors
     /// The first setting with which the search could not end or not begin.
     pub fn check(&self) -> Result<(), BadSearch> {

@@ -33,16 +33,8 @@ pub fn search(args: &CapacityArgs) -> Result<Search> {
     if args.confirm > 100 {
         bail!("--confirm: use 0 to 100");
     }
-    let trial_s = trial_s.as_secs_f64();
-    Ok(Search {
-        precision: 1.0 + percent("--precision", &args.precision)?,
-        trial_s,
-        confirm_s: 2.0 * trial_s,
-        confirmations: args.confirm,
-        overload_s: trial_s,
-        recover_within_s: 3.0 * trial_s,
-        ..Search::from(1e-3, rate("--to", &args.to)?)
-    })
+    let precision = 1.0 + percent("--precision", &args.precision)?;
+    Ok(Search::short(rate("--to", &args.to)?, trial_s.as_secs_f64(), precision, args.confirm))
 }
 
 pub fn rate(flag: &str, text: &str) -> Result<f64> {
