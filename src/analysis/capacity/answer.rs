@@ -73,6 +73,9 @@ pub struct Answer {
     pub target: String,
     pub fault: Option<String>,
     pub servers: Vec<GroupSize>,
+    /// What a unit was on the machine; `None` where no server has a share.
+    #[serde(default)]
+    pub unit_cores: Option<f64>,
     pub outcome: Outcome,
     /// The fit of all trials; `None` when they do not lie on both sides of it.
     pub capacity: Option<Interval>,
@@ -146,6 +149,7 @@ impl Answer {
             }),
             exhausted,
             outcome,
+            unit_cores: None,
             expected_per_s: None,
             trials,
             doubts: Vec::new(),

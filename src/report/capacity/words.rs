@@ -243,7 +243,7 @@ pub fn demand(sizing: &Sizing) -> Vec<String> {
     vec![
         format!("for {}:", sizing.audience),
         format!(
-            "at its busiest {} visits a second, {} requests a second, {} in the worst second; {} \
+            "at its busiest {} visits a second, {} requests a second, {} in the worst second; {}/s \
              over the first day",
             number(sizing.sessions_per_s),
             number(sizing.peak_per_s),

@@ -74,6 +74,7 @@ pub fn capacity(
         let servers = sizes(target);
         let mut answer =
             Answer::new(target.name.clone(), fault, servers, outcome, rows, options.seed);
+        answer.unit_cores = Some(setup.facts.unit_cores).filter(|cores| *cores > 0.0);
         answer.expected_per_s = expected.filter(|_| !with_fault);
         answer.doubts = doubts(&found.trials[found.trials.len() - answer.trials.len()..]);
         found.answers.push(answer);

@@ -19,6 +19,8 @@ use std::path::{Path, PathBuf};
 
 /// No generator of one machine goes beyond; where this one ends, the search finds out.
 const MOST: &str = "1M/s";
+/// Units that differ by less are the same.
+const UNIT_OFF: f64 = 0.01;
 const ANSWER: &str = "capacity.json";
 /// The audience as a profile.
 const PROFILE: &str = "audience.toml";
@@ -174,22 +176,36 @@ fn read_all(folders: &[PathBuf]) -> Result<CapacityReport> {
     let all = folders.iter().map(read).collect::<Result<Vec<_>>>()?;
     let first = &all[0];
     for (other, folder) in all.iter().zip(folders).skip(1) {
-        if (&other.profile, &other.objectives) != (&first.profile, &first.objectives) {
-            bail!(
-                "{}: it was searched for {} with the profile {}, and {} for {} with {}: they are no \
-                 sizes of one",
-                folder.display(),
-                other.objectives.join(", "),
-                other.profile,
+        let differ = |text: String| {
+            Err(anyhow!(
+                "{} and {}: {text}, so they are no sizes of one; search them in one command",
                 folders[0].display(),
+                folder.display()
+            ))
+        };
+        if (&other.profile, &other.objectives) != (&first.profile, &first.objectives) {
+            return differ(format!(
+                "one was searched for {} with the profile {}, the other for {} with {}",
                 first.objectives.join(", "),
-                first.profile
-            );
+                first.profile,
+                other.objectives.join(", "),
+                other.profile
+            ));
+        }
+        let (a, b) = (unit_cores(first), unit_cores(other));
+        if (a - b).abs() > UNIT_OFF * a {
+            return differ(format!(
+                "a unit of CPU was {a:.3} cores in one and {b:.3} in the other"
+            ));
         }
     }
     let (profile, seed, objectives) = (first.profile.clone(), first.seed, first.objectives.clone());
     let answers: Vec<Answer> = all.into_iter().flat_map(|report| report.answers).collect();
     Ok(CapacityReport::new(&profile, seed, objectives, answers))
+}
+
+fn unit_cores(report: &CapacityReport) -> f64 {
+    report.answers.iter().find_map(|a| a.unit_cores).unwrap_or(0.0)
 }
 
 fn forecast(text: &str) -> Result<Forecast> {
