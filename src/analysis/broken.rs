@@ -21,10 +21,9 @@ pub fn broken_by_second(
         thresholds.iter().map(|t| Counted::of(t, record)).collect();
     let needs_times = |c: &Option<Counted<'_>>| c.as_ref().is_some_and(|c| c.limit.is_some());
     if counted.iter().any(needs_times) {
-        record.each_interval(&mut |tag, start, histogram| {
+        record.each_interval(&mut |tag, second, histogram| {
             for counted in counted.iter_mut().flatten() {
                 let Some(limit) = counted.limit.filter(|_| counted.wants(tag)) else { continue };
-                let second = (start.0 / Nanos::SECOND.0) as u32;
                 counted.add(second, histogram.count(), histogram.count_above(limit));
             }
         })?;

@@ -23,6 +23,8 @@ pub enum Command {
     Gate(GateArgs),
     /// All drills that fit a target, a run without faults first, and one go/no-go card
     Drill(DrillArgs),
+    /// The highest rate that still meets the objectives, and what to buy for a given audience
+    Capacity(super::commands::capacity::CapacityArgs),
     /// Load one URL, without any file
     Load(Box<LoadArgs>),
     /// Say in words what a profile would do to a target; nothing is fired

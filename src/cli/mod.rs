@@ -75,6 +75,7 @@ fn run(command: Command) -> anyhow::Result<u8> {
         Command::Gate(args) => commands::gate::run(&args),
         Command::Run(args) => commands::run::run(&args),
         Command::Drill(args) => commands::drill::run(&args),
+        Command::Capacity(args) => commands::capacity::run(&args),
         Command::Load(args) => commands::load::run(&args),
         Command::Explain(args) => commands::explain::run(&args),
         Command::Up(args) => commands::up::run(&args),

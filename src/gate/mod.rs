@@ -1,11 +1,13 @@
 //! Floor 7: judges what analysis found. Measures nothing, and never turns missing data into a pass.
 
+mod capacity;
 mod drill;
 mod history;
 mod pairs;
 mod threshold;
 
 pub use crate::objective::Verdict;
+pub use capacity::{capacity_exit_code, judge_capacity};
 pub use drill::{drill_exit_code, judge_drills};
 pub use history::{
     FEWEST_BASELINES, HistoryGate, HistoryMeasure, NotComparable, Stored, judge_history,

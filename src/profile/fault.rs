@@ -52,6 +52,26 @@ fn wrong<T>(key: &str, problem: impl Into<String>) -> Result<T, Wrong> {
 }
 
 impl ProfileFault {
+    /// A fault of this kind, once.
+    pub fn once(name: &str, kind: &FaultKind, on: Selector, at: Nanos, lasts: Nanos) -> Self {
+        let rest = toml::Table::try_from(kind).expect("every kind writes itself as a table");
+        ProfileFault {
+            name: name.into(),
+            on,
+            at: Some(at),
+            after: None,
+            wait: None,
+            every: None,
+            times: None,
+            jitter: None,
+            per_minute: None,
+            from: None,
+            until: None,
+            lasts,
+            rest,
+        }
+    }
+
     /// The kind with its magnitude.
     ///
     /// # Errors

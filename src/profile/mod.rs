@@ -1,5 +1,6 @@
 //! Floor 2: reads and checks a profile's TOML: a named situation of phases, requests and faults.
 
+mod audience;
 mod base;
 mod bundled;
 mod check;
@@ -11,6 +12,7 @@ mod files;
 mod rate;
 mod transport;
 
+pub use audience::of_audience;
 pub use expect::{ExpectSpec, JsonSpec, Many};
 pub use fault::{FaultsSpec, ProfileFault};
 pub use feeder::{FeederSpec, Order, Table};

@@ -50,17 +50,20 @@ impl Record {
     }
 
     /// Reads the latency log again, interval by interval, since a record in memory holds only what
-    /// they add up to: a tag, when the interval began, and its histogram. Nothing of a record that
-    /// was never written.
+    /// they add up to: a tag, the second in which most of the interval lies, and its histogram.
+    /// Nothing of a record that was never written.
     ///
     /// # Errors
     /// When the file cannot be read.
     pub fn each_interval(
         &self,
-        visit: &mut dyn FnMut(&Tag, Nanos, &Histogram),
+        visit: &mut dyn FnMut(&Tag, u32, &Histogram),
     ) -> Result<(), RecordError> {
         let tags = names::tags(&self.manifest.plan.load);
-        each_line(&self.folder, &tags, &mut |tag, line| visit(tag, line.start, &line.histogram))
+        each_line(&self.folder, &tags, &mut |tag, line| {
+            let middle = line.start.0 + line.length.0 / 2;
+            visit(tag, (middle / Nanos::SECOND.0) as u32, &line.histogram);
+        })
     }
 }
 

@@ -2,6 +2,7 @@
 //! conduct each plan, and hands records to `analysis`. The next plan is a pure function of what
 //! came before.
 
+mod capacity;
 mod compare;
 mod drill;
 mod pairs;
@@ -9,6 +10,7 @@ pub mod selftest;
 mod setup;
 mod single;
 
+pub use capacity::{Capacities, CapacityOptions, capacity};
 pub use compare::{CompareOptions, Compared, LADDER, compare, compare_stored, folder_name};
 pub use drill::{DrillOptions, Drills, PREFIX as DRILL_PREFIX, drill};
 pub use pairs::{PairOptions, PairStudy, holds_pairs, pairs, stored_pairs};

@@ -2,10 +2,8 @@
 
 use super::words;
 use crate::analysis::drill::DrillCard;
-use crate::report::text::{push_wrapped, push_wrapped_at};
+use crate::report::text::{push_table, push_table_with, push_wrapped};
 
-const GAP: usize = 2;
-const WIDTH: usize = 100;
 /// A longer one is cut short in its column, and whole in the line beneath.
 const LABEL_MAX: usize = 16;
 
@@ -26,7 +24,7 @@ pub fn drill_text(card: &DrillCard, report: Option<&str>) -> String {
     }
     for trials in &card.trials {
         out.push_str(&format!("{}\n", trials.fault));
-        push_table(&mut out, &words::TRIALS_HEAD, &words::trials(trials), &[]);
+        push_table(&mut out, &words::TRIALS_HEAD, &words::trials(trials));
         out.push('\n');
     }
     out.push_str("NOT TESTED\n");
@@ -61,36 +59,7 @@ fn push_rows(out: &mut String, card: &DrillCard) {
         figures
     });
     let rows: Vec<[String; 9]> = rows.collect();
-    push_table(out, head, &rows, &beneath);
-}
-
-/// `beneath` has a line for each row, or none at all.
-fn push_table<const N: usize>(
-    out: &mut String,
-    head: &[&str; N],
-    rows: &[[String; N]],
-    beneath: &[String],
-) {
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].chars().count());
-        cells.chain([head[column].chars().count()]).max().unwrap_or(0) + GAP
-    };
-    let widths: Vec<usize> = (0..N).map(width).collect();
-    let push = |out: &mut String, cells: &mut dyn Iterator<Item = &str>| {
-        let line: String =
-            cells.zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        out.push_str(line.trim_end());
-        out.push('\n');
-    };
-    push(out, &mut head.iter().copied());
-    for (index, row) in rows.iter().enumerate() {
-        push(out, &mut row.iter().map(String::as_str));
-        if let Some(line) = beneath.get(index) {
-            let mut wrapped = String::new();
-            push_wrapped_at(&mut wrapped, line, WIDTH - GAP);
-            wrapped.lines().for_each(|line| out.push_str(&format!("{:GAP$}{line}\n", "")));
-        }
-    }
+    push_table_with(out, head, &rows, &beneath);
 }
 
 #[cfg(test)]

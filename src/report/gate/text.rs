@@ -3,9 +3,7 @@
 use super::pairs;
 use super::{Checks, checks::CheckResult};
 use crate::gate::GatedPairs;
-use crate::report::text::push_wrapped;
-
-const GAP: usize = 2;
+use crate::report::text::{push_table, push_wrapped};
 
 /// Pairs: the table, what they cannot show, the verdict.
 pub fn gate_text(g: &GatedPairs) -> String {
@@ -13,7 +11,8 @@ pub fn gate_text(g: &GatedPairs) -> String {
     push_wrapped(&mut out, &pairs::subject(g));
     out.push('\n');
     if !g.gate.measures.is_empty() {
-        push_table(&mut out, &pairs::HEAD, g.gate.measures.iter().map(pairs::cells).collect());
+        let rows: Vec<_> = g.gate.measures.iter().map(pairs::cells).collect();
+        push_table(&mut out, &pairs::HEAD, &rows);
         out.push('\n');
     }
     pairs::notes(g).iter().for_each(|note| push_wrapped(&mut out, note));
@@ -28,7 +27,7 @@ pub fn checks_text(c: &Checks) -> String {
     let rows: Vec<[String; 3]> = (c.checks.iter())
         .map(|check| [check.result.word().to_string(), check.name.clone(), check.seen.clone()])
         .collect();
-    push_table(&mut out, &["", "", ""], rows);
+    push_table(&mut out, &["", "", ""], &rows);
     out.push_str(&format!("\nGATE {}\n", c.verdict));
     let is_told = |reason: &&String| {
         !c.checks
@@ -37,24 +36,6 @@ pub fn checks_text(c: &Checks) -> String {
     };
     c.reasons.iter().filter(is_told).for_each(|r| push_wrapped(&mut out, &format!("- {r}")));
     out
-}
-
-fn push_table<const N: usize>(out: &mut String, head: &[&str; N], rows: Vec<[String; N]>) {
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].chars().count());
-        cells.chain([head[column].chars().count()]).max().unwrap_or(0) + GAP
-    };
-    let widths: Vec<usize> = (0..N).map(width).collect();
-    let mut push = |cells: &mut dyn Iterator<Item = &str>| {
-        let line: String =
-            cells.zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        if !line.trim().is_empty() {
-            out.push_str(line.trim_end());
-            out.push('\n');
-        }
-    };
-    push(&mut head.iter().copied());
-    rows.iter().for_each(|row| push(&mut row.iter().map(String::as_str)));
 }
 
 #[cfg(test)]
