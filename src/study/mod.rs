@@ -8,7 +8,9 @@ pub mod selftest;
 mod setup;
 mod single;
 
-pub use compare::{CompareOptions, Compared, LADDER, compare, compare_stored, folder_name};
+pub use compare::{
+    CompareOptions, Compared, LADDER, compare, compare_stored, folder_name, plan_all,
+};
 pub use drill::{DrillOptions, Drills, PREFIX as DRILL_PREFIX, drill};
 pub use setup::{Setup, StudyError, prepare, prepare_for_service};
 pub use single::{Ran, RunOptions, run_once};

@@ -1,14 +1,17 @@
 //! One file a command.
 
 pub mod compare;
+pub mod completions;
 pub mod doctor;
 pub mod drill;
 pub mod explain;
 pub mod heal;
+pub mod init;
 pub mod load;
 pub mod output;
 pub mod report;
 pub mod run;
+pub mod schema;
 pub mod selftest;
 pub mod serve;
 pub mod up;
