@@ -46,7 +46,7 @@
 
   function shell(extra) {
     const line = css("--line"), soft = css("--soft");
-    const axis = { gridcolor: line, linecolor: line, zerolinecolor: line, tickfont: { color: soft, size: 12 }, fixedrange: true, automargin: true };
+    const axis = { gridcolor: line, linecolor: line, zerolinecolor: line, tickfont: { color: soft, size: 12 }, fixedrange: true, automargin: true, ticks: "" };
     return {
       margin: { l: 56, r: 8, t: 44, b: 28 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: getComputedStyle(document.body).fontFamily, color: css("--ink"), size: 13 },
@@ -89,19 +89,24 @@
     const rows = D.targets.flatMap((t, i) => t.lanes.map(lane => ({ lane, i })));
     const many = D.targets.length > 1;
     const colourOf = ({ lane, i }) => lane.kind === "fault" ? css("--band") : lane.kind === "effect" ? css("--bad") : colour(i);
+    const width = document.getElementById("lanes").clientWidth - 64, beside = [];
     const bars = rows.flatMap((row, y) => row.lane.bars.map(b => {
-      const text = escape((many ? D.targets[row.i].name + ": " : "") + b.text);
-      const isLong = (b.end - b.start) / lastOf > 0.3, isLate = b.start / lastOf > 0.7;
+      const text = escape((many ? D.targets[row.i].name + ": " : "") + b.text), needs = text.length * 6.6 / width;
+      const isLong = (b.end - b.start) / lastOf > needs, fits = (lastOf - b.end) / lastOf > needs;
+      // A bar's own text is inside it or to its right; where neither has room, to its left.
+      if (!isLong && !fits && b.start / lastOf > needs) beside.push({ x: b.start, y, xref: "x", yref: "y", xanchor: "right", text, showarrow: false, font: { size: 12, color: css("--ink") } });
       return {
         type: "bar", orientation: "h", y: [y], base: [b.start], x: [b.end - b.start], width: 0.72, name: text,
         marker: { color: colourOf(row), opacity: row.lane.kind === "leader" ? 0.35 : 0.75 },
-        text: [isLate && !isLong ? "" : text], textposition: isLong ? "inside" : "outside", insidetextanchor: "start", cliponaxis: true,
+        text: [isLong || fits ? text : ""], textposition: isLong ? "inside" : "outside", insidetextanchor: "start", cliponaxis: true,
         textfont: { size: 12, color: css("--ink") }, outsidetextfont: { size: 12, color: css("--ink") }, constraintext: "none",
         hovertemplate: text + "<br>" + b.start.toFixed(2) + " s to " + b.end.toFixed(2) + " s<extra></extra>",
       };
     }));
     document.getElementById("lanes").style.height = (90 + 26 * Math.max(1, rows.length)) + "px";
-    return [bars, timeline({ range: [rows.length - 0.4, -0.6], showticklabels: false, showgrid: false, zeroline: false }, { layout: { barmode: "overlay", hovermode: "closest" } })];
+    const layout = timeline({ range: [rows.length - 0.4, -0.6], showticklabels: false, showgrid: false, zeroline: false }, { layout: { barmode: "overlay", hovermode: "closest" } });
+    layout.annotations = layout.annotations.concat(beside);
+    return [bars, layout];
   }
 
   function inTime() {
@@ -141,7 +146,7 @@
       name: "answers", hoverongaps: false,
       // From what is seen at all to the target's colour at its strongest.
       colorscale: [[0, css("--heat")], [1, colour(target.heat)]],
-      colorbar: { thickness: 10, outlinewidth: 0, tickvals: counts.map(seen), ticktext: counts.map(n => n + "/s"), tickfont: { color: css("--soft"), size: 11 } },
+      colorbar: { orientation: "h", x: 0, xanchor: "left", xpad: 0, y: -0.16, yanchor: "top", len: 0.4, thickness: 8, outlinewidth: 0, tickvals: counts.map(seen), ticktext: counts.map(n => n + "/s"), tickfont: { color: css("--soft"), size: 11 } },
       hovertemplate: "%{customdata}/s took about %{y:.3~s} ms<extra></extra>",
     };
     return [[cells], timeline({ type: "log", ...logTicks }, { shapes: [limit(D.in_time_ms)], layout: { hovermode: "closest" } })];
@@ -305,7 +310,7 @@
     }));
   }
 
-  ["cpu", "node-cpu", "hits", "lag"].forEach(id => { const plot = document.getElementById(id); if (plot) plot.style.height = "310px"; });
+  ["heat", "cpu", "node-cpu", "hits", "lag"].forEach(id => { const plot = document.getElementById(id); if (plot) plot.style.height = "310px"; });
   document.querySelectorAll("details.numbers").forEach(d => d.addEventListener("toggle", () => { if (d.open) fill(d); }));
   await drawAll();
   link();

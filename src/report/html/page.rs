@@ -179,7 +179,13 @@ fn groups(rows: &[Row]) -> impl Iterator<Item = &[Row]> {
 fn table_row(row: &Row) -> Markup {
     html! {
         tr {
-            th scope="row" class=[row.label.starts_with(' ').then_some("detail")] { (row.label.trim()) }
+            @if row.label.trim().is_empty() {
+                td {}
+            } @else {
+                th scope="row" class=[row.label.starts_with(' ').then_some("detail")] {
+                    (row.label.trim())
+                }
+            }
             td.metric { (row.metric) }
             @for cell in &row.cells {
                 td class=[cell.is_bad().then_some("bad")] { (cell) }
@@ -348,24 +354,27 @@ fn fault_table(page: &Page<'_>, names: &[&FaultSummary]) -> Markup {
 
 fn fault_rows(page: &Page<'_>, fault: &FaultSummary, letter: char) -> Markup {
     let seconds = |s: Option<f64>| s.map_or("–".to_string(), seconds_text);
+    let had: Vec<(usize, &FaultSummary)> = (page.runs.iter().enumerate())
+        .filter_map(|(i, run)| Some((i, run.summary.faults.iter().find(|f| f.name == fault.name)?)))
+        .collect();
     html! {
-        @for (index, (run, name)) in page.runs.iter().zip(&page.comparison.targets).enumerate() {
-            @if let Some(f) = run.summary.faults.iter().find(|f| f.name == fault.name) {
-                tr {
-                    th scope="row" { @if index == 0 { b.letter { (letter) } (fault.name) } }
-                    td { (target_name(index, name)) }
-                    @if let Some(why) = &f.skipped {
-                        td colspan="8" { "not injected: " (why) }
-                    } @else {
-                        td { (f.node) }
-                        td { (count_text(f.not_in_time)) @if !f.attributable { " (not attributable)" } }
-                        td { (count_text(f.failed_requests)) }
-                        td { (seconds(f.detected_after_s)) }
-                        td { (seconds(f.failed_over_after_s)) }
-                        td { (recovered_text(f.recovery_time_s)) }
-                        td { (f.recovery_after_heal_s.map_or("–".to_string(), within)) }
-                        td.small { (f.mechanism) @if !f.proof.is_empty() { ": " (f.proof) } }
-                    }
+        @for (at, (index, f)) in had.iter().enumerate() {
+            tr {
+                @if at == 0 {
+                    th scope="rowgroup" rowspan=(had.len()) { b.letter { (letter) } (fault.name) }
+                }
+                td { (target_name(*index, &page.comparison.targets[*index])) }
+                @if let Some(why) = &f.skipped {
+                    td colspan="8" { "not injected: " (why) }
+                } @else {
+                    td { (f.node) }
+                    td { (count_text(f.not_in_time)) @if !f.attributable { " (not attributable)" } }
+                    td { (count_text(f.failed_requests)) }
+                    td { (seconds(f.detected_after_s)) }
+                    td { (seconds(f.failed_over_after_s)) }
+                    td { (recovered_text(f.recovery_time_s)) }
+                    td { (f.recovery_after_heal_s.map_or("–".to_string(), within)) }
+                    td.small { (f.mechanism) @if !f.proof.is_empty() { ": " (f.proof) } }
                 }
             }
         }
