@@ -69,7 +69,8 @@
 
   // A name only where there is room for it and no letter of a fault.
   function phaseNames(color) {
-    return D.phases.filter(p => (p.end - p.start) / lastOf > 0.07 && !D.faults.some(f => f.start < p.end && f.end > p.start))
+    const width = document.getElementById("in-time").clientWidth - 64;
+    return D.phases.filter(p => (p.end - p.start) / lastOf > Math.max(0.07, p.name.length * 7.5 / width) && !D.faults.some(f => f.start < p.end && f.end > p.start))
       .map(p => ({ x: (p.start + p.end) / 2, xref: "x", yref: "paper", y: 1, yanchor: "bottom", text: escape(p.name), showarrow: false, font: { color, size: 12 } }));
   }
 
@@ -90,11 +91,12 @@
     const many = D.targets.length > 1;
     const colourOf = ({ lane, i }) => lane.kind === "fault" ? css("--band") : lane.kind === "effect" ? css("--bad") : colour(i);
     const width = document.getElementById("lanes").clientWidth - 64, beside = [];
-    const bars = rows.flatMap((row, y) => row.lane.bars.map(b => {
+    const bars = rows.flatMap((row, y) => row.lane.bars.map((b, n, all) => {
+      const from = n ? all[n - 1].end : 0, until = n + 1 < all.length ? all[n + 1].start : lastOf;
       const text = escape((many ? D.targets[row.i].name + ": " : "") + b.text), needs = text.length * 6.6 / width;
-      const isLong = (b.end - b.start) / lastOf > needs, fits = (lastOf - b.end) / lastOf > needs;
+      const isLong = (b.end - b.start) / lastOf > needs, fits = (until - b.end) / lastOf > needs;
       // A bar's own text is inside it or to its right; where neither has room, to its left.
-      if (!isLong && !fits && b.start / lastOf > needs) beside.push({ x: b.start, y, xref: "x", yref: "y", xanchor: "right", text, showarrow: false, font: { size: 12, color: css("--ink") } });
+      if (!isLong && !fits && (b.start - from) / lastOf > needs) beside.push({ x: b.start, y, xref: "x", yref: "y", xanchor: "right", text, showarrow: false, font: { size: 12, color: css("--ink") } });
       return {
         type: "bar", orientation: "h", y: [y], base: [b.start], x: [b.end - b.start], width: 0.72, name: text,
         marker: { color: colourOf(row), opacity: row.lane.kind === "leader" ? 0.35 : 0.75 },
