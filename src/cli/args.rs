@@ -29,6 +29,12 @@ pub enum Command {
     Load(Box<LoadArgs>),
     /// Say in words what a profile would do to a target; nothing is fired
     Explain(ExplainArgs),
+    /// Write a commented target and profile to begin with, for a URL or a command
+    Init(super::commands::init::InitArgs),
+    /// Print the JSON Schema of a target's or a profile's file, for editors
+    Schema(super::commands::schema::SchemaArgs),
+    /// Print a script with which a shell completes brunt's words
+    Completions(super::commands::completions::CompletionsArgs),
     /// Start a target, print its addresses, hold it until Ctrl-C
     Up(UpArgs),
     /// Analyse a stored record again and write its reports
@@ -53,6 +59,9 @@ pub struct Common {
         default_value_if("gate", ArgPredicate::Equals("true".into()), "gate")
     )]
     pub profile: String,
+    /// Say in words what would be done; nothing is fired
+    #[arg(long)]
+    pub dry_run: bool,
     /// All chance comes from it
     #[arg(long, default_value_t = 1)]
     pub seed: u64,

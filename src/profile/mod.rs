@@ -23,7 +23,7 @@ pub use file::{
 pub use rate::RelativeRate;
 pub use transport::{Http2Spec, ProtocolName, TransportSpec};
 
-use crate::base::document;
+use crate::base::{document, schema};
 use base::Written;
 use std::path::Path;
 
@@ -65,6 +65,11 @@ pub fn read(
     profile.read_files(&written)?;
     profile.check(&|key| written.place(key))?;
     Ok(profile)
+}
+
+/// The JSON Schema of a profile's file, as text.
+pub fn json_schema() -> String {
+    schema::of::<Profile>("A brunt profile")
 }
 
 /// Names of every profile that can be named without a path.

@@ -3,8 +3,8 @@
 
 use super::recorder::Seal;
 use super::{
-    Event, Manifest, NodeRow, Outcome, Record, RecordError, SCHEMA, SeriesRow, Tag, history, hlog,
-    names,
+    Event, Heat, Manifest, NodeRow, Outcome, Record, RecordError, SCHEMA, SeriesRow, Tag, history,
+    hlog, names,
 };
 use crate::base::{Histogram, Nanos};
 use hdrhistogram::serialization::Deserializer;
@@ -20,7 +20,7 @@ impl Record {
     pub fn open(folder: &Path) -> Result<Record, RecordError> {
         let manifest = manifest(folder)?;
         let load = &manifest.plan.load;
-        let (latency, last_interval) = latency(folder, &names::tags(load))?;
+        let (latency, heat, last_interval) = latency(folder, &names::tags(load))?;
         let series: Vec<SeriesRow> = merged(rows(folder, names::SERIES)?);
         let seal = seal(folder)?;
         let causes: Vec<(Outcome, String, u64)> = rows(folder, names::CAUSES)?;
@@ -35,6 +35,7 @@ impl Record {
             nodes: rows::<NodeRow>(folder, names::NODES)?,
             events: rows::<Event>(folder, names::EVENTS)?,
             latency,
+            heat,
             causes: causes
                 .into_iter()
                 .filter_map(|(outcome, cause, n)| Some((outcome, names::cause_of(&cause)?, n)))
@@ -61,8 +62,7 @@ impl Record {
     ) -> Result<(), RecordError> {
         let tags = names::tags(&self.manifest.plan.load);
         each_line(&self.folder, &tags, &mut |tag, line| {
-            let middle = line.start.0 + line.length.0 / 2;
-            visit(tag, (middle / Nanos::SECOND.0) as u32, &line.histogram);
+            visit(tag, line.second(), &line.histogram);
         })
     }
 }
@@ -98,15 +98,21 @@ fn seal(folder: &Path) -> Result<Option<Seal>, RecordError> {
 
 type Latency = BTreeMap<Tag, Histogram>;
 
-/// Histograms merged by tag, and when the last interval ends.
-fn latency(folder: &Path, tags: &BTreeMap<String, Tag>) -> Result<(Latency, Nanos), RecordError> {
+/// Histograms merged by tag, response times by second, and when the last interval ends.
+fn latency(
+    folder: &Path,
+    tags: &BTreeMap<String, Tag>,
+) -> Result<(Latency, Heat, Nanos), RecordError> {
     let mut merged = Latency::new();
-    let mut end = Nanos::ZERO;
+    let (mut heat, mut end) = (Heat::default(), Nanos::ZERO);
     each_line(folder, tags, &mut |tag, line| {
+        if matches!(tag, Tag::Response { .. }) {
+            heat.add(line.second(), &line.histogram);
+        }
         merged.entry(tag.clone()).or_default().merge(&line.histogram);
         end = end.max(line.start + line.length);
     })?;
-    Ok((merged, end))
+    Ok((merged, heat, end))
 }
 
 fn each_line(

@@ -11,7 +11,9 @@ mod setup;
 mod single;
 
 pub use capacity::{Capacities, CapacityOptions, capacity};
-pub use compare::{CompareOptions, Compared, LADDER, compare, compare_stored, folder_name};
+pub use compare::{
+    CompareOptions, Compared, LADDER, compare, compare_stored, folder_name, plan_all,
+};
 pub use drill::{DrillOptions, Drills, PREFIX as DRILL_PREFIX, drill};
 pub use pairs::{PairOptions, PairStudy, holds_pairs, pairs, stored_pairs};
 pub use setup::{Setup, StudyError, prepare, prepare_for_service};

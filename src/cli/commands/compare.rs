@@ -2,10 +2,10 @@
 
 use super::output;
 use crate::cli::args::CompareArgs;
-use crate::cli::{options, signals};
+use crate::cli::{exit, options, signals};
 use crate::study::{self, CompareOptions, Compared, LADDER, PairOptions, RunOptions};
 use crate::target::Target;
-use crate::{gate, profile, report, target};
+use crate::{gate, plan, profile, report, target};
 use anyhow::{Context, Result, bail};
 use std::path::PathBuf;
 
@@ -26,6 +26,9 @@ pub fn run(args: &CompareArgs) -> Result<u8> {
         .map(PathBuf::from)
         .filter(|p| p.join("manifest.json").exists())
         .collect();
+    if args.common.dry_run {
+        return explain(args, &records);
+    }
     let (compared, folder) = match records.len() {
         0 => run_all(args)?,
         n if n == args.targets.len() => (study::compare_stored(&records)?, args.common.out.clone()),
@@ -84,11 +87,29 @@ fn gate_pairs(args: &CompareArgs) -> Result<u8> {
     Ok(super::code_of(&study.end).unwrap_or(code))
 }
 
+/// `--dry-run`: each target's plan, as `brunt explain` tells it.
+fn explain(args: &CompareArgs, records: &[PathBuf]) -> Result<u8> {
+    if let Some(record) = records.first() {
+        bail!("--dry-run: {} is a record; comparing it fires nothing", record.display());
+    }
+    let common = &args.common;
+    let profile = profile::load(&common.profile)?;
+    let texts: Vec<String> = study::plan_all(&targets(args)?, &profile, common.seed)?
+        .iter()
+        .map(plan::explain)
+        .collect();
+    output::say(&texts.join("\n"))?;
+    Ok(exit::PASS)
+}
+
+fn targets(args: &CompareArgs) -> Result<Vec<Target>> {
+    Ok(names(args).iter().map(|n| target::load(n)).collect::<Result<_, _>>()?)
+}
+
 fn run_all(args: &CompareArgs) -> Result<(Compared, Option<PathBuf>)> {
     let common = &args.common;
     let profile = profile::load(&common.profile)?;
-    let targets =
-        names(args).iter().map(|n| target::load(n)).collect::<Result<Vec<Target>, _>>()?;
+    let targets = targets(args)?;
     let folder = options::record_folder(common.out.as_ref(), "compare", &profile.name)?;
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("cannot make the folder {}", folder.display()))?;

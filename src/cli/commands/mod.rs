@@ -2,15 +2,18 @@
 
 pub mod capacity;
 pub mod compare;
+pub mod completions;
 pub mod doctor;
 pub mod drill;
 pub mod explain;
 pub mod gate;
 pub mod heal;
+pub mod init;
 pub mod load;
 pub mod output;
 pub mod report;
 pub mod run;
+pub mod schema;
 pub mod selftest;
 pub mod serve;
 pub mod up;
