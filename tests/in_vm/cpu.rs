@@ -149,7 +149,14 @@ fn a_server_keeps_some_of_its_cores_and_has_all_of_them_back() {
         used > 0 && used <= lasted + lasted / 10
     });
     assert!(is_one, "more than one core");
+    let stamp = stage.fleet.release("one").unwrap();
+    eprintln!("{}", stamp.proof);
+    let has_waited = !stamp.proof.contains("ready but not running for 0s");
+    assert!(stamp.proof.starts_with("ready but not running for") && has_waited, "{stamp:?}");
+    assert_eq!(cores_of(&stage.group), [all.clone()]);
+
     // The strongest of two wins; who starts meanwhile has no more.
+    stage.fleet.hold("one", &to(0.5)).unwrap();
     stage.fleet.hold("more", &to(0.9)).unwrap();
     stage.fleet.kill_node("a").unwrap();
     stage.fleet.start_node("a").unwrap();
@@ -159,10 +166,7 @@ fn a_server_keeps_some_of_its_cores_and_has_all_of_them_back() {
 
     stage.fleet.release("more").unwrap();
     assert_eq!(cores_of(&stage.group), kept);
-    let stamp = stage.fleet.release("one").unwrap();
-    eprintln!("{}", stamp.proof);
-    let has_waited = !stamp.proof.contains("ready but not running for 0s");
-    assert!(stamp.proof.starts_with("ready but not running for") && has_waited, "{stamp:?}");
+    stage.fleet.release("one").unwrap();
     assert_eq!(cores_of(&stage.group), [all]);
     stage.end();
 }
