@@ -94,9 +94,20 @@ fn first<'r>(record: &'r Record, what: &str, is: impl Fn(&Event) -> bool) -> &'r
 
 #[test]
 fn a_short_evening_with_three_faults_keeps_its_promises() {
-    let scene = Scene::new();
-    let output = scene.run(&["run", "horizontal", "-p", "smoke", "--out", "record", "--json"]);
-    let summary = json(&output);
+    let run = || {
+        let scene = Scene::new();
+        let output = scene.run(&["run", "horizontal", "-p", "smoke", "--out", "record", "--json"]);
+        let summary = json(&output);
+        (scene, output, summary)
+    };
+    let (mut scene, mut output, mut summary) = run();
+    // On a machine too busy for the quiet before the faults none is injected, and rightly so.
+    for _ in 0..2 {
+        if summary["faults"].to_string().contains("the steady state did not hold") {
+            eprintln!("again, for want of a steady state");
+            (scene, output, summary) = run();
+        }
+    }
     // A busy machine may make the measurement invalid (4); then it must say why.
     match output.status.code() {
         Some(0) => {}

@@ -8,21 +8,10 @@ use brunt::fault::Lever;
 use brunt::fleet::{Fleet, Options};
 use brunt::host::affinity;
 use brunt::host::attach::Was;
-use brunt::host::process::{Process, Stat};
+use brunt::host::process::{Identity, Process, Stat};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Stdio};
 use std::sync::mpsc::channel;
-
-/// Ended with the test: brunt never does.
-struct Own(Child);
-
-impl Drop for Own {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 fn group_of(pid: i32) -> String {
     std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap().trim().to_string()
@@ -37,13 +26,15 @@ fn an_attached_process_is_held_and_given_back() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = free.local_addr().unwrap();
     drop(free);
-    let mut command = session.command("setsid");
-    command.arg(env!("CARGO_BIN_EXE_brunt")).args(["serve", "known", "--service", "fixed:1ms"]);
-    command.args(["--listen", &address.to_string()]).stdin(Stdio::null()).stdout(Stdio::null());
-    let own = Own(command.spawn().unwrap());
-    let pid = own.0.id() as i32;
+    // Orphaned, since what brunt started is nothing to attach to; it ends with its group.
+    let mut command = session.command("sh");
+    let script = "setsid \"$0\" \"$@\" </dev/null >/dev/null 2>&1 & echo $!";
+    command.args(["-c", script, env!("CARGO_BIN_EXE_brunt"), "serve", "known"]);
+    command.args(["--service", "fixed:1ms", "--listen", &address.to_string()]);
+    let said = String::from_utf8(command.output().unwrap().stdout).unwrap();
+    let pid: i32 = said.trim().parse().unwrap();
     assert!(within(|| TcpStream::connect(address).is_ok()), "the user's own server");
-    let now = || Was::of(&Process::of_child(pid).unwrap()).unwrap();
+    let now = || Was::of(&Process::open(Identity::of(pid).unwrap()).unwrap()).unwrap();
     let (was, group) = (now(), group_of(pid));
     assert_eq!(group, "0::/own.scope");
 
