@@ -101,15 +101,23 @@ impl Keeper {
         let all = self.members(&server, false);
         let attached = &self.attached[&server];
         let is_new = |p: &&Process| !attached.was.iter().any(|w| w.process == p.identity);
-        let mut was = Vec::new();
+        let changed = self.changed_of(&server);
+        let mut was: Vec<Was> = Vec::new();
         for process in all.iter().filter(is_new) {
             match Was::of(process) {
-                Ok(one) => was.push(one),
+                Ok(mut one) => {
+                    if let Some(parent) = Was::nearest(process.identity, &attached.was) {
+                        one.inherit(parent, &changed);
+                    }
+                    was.push(one);
+                }
                 // One that ended meanwhile is not changed either.
                 Err(e) if process.identity.is_alive() => return Err(e),
                 Err(_) => {}
             }
         }
+        self.reach("remember.before");
+        let attached = &self.attached[&server];
         let wants_lent = matches!(lever, Lever::CpuShare { .. }) && attached.lent.is_none();
         let first = attached.was.first().or(was.first());
         let is_without = self.setup.without_cgroups;
@@ -119,9 +127,11 @@ impl Keeper {
         if !was.is_empty() {
             let entry = Entry::Attached { server: server.clone(), node, was: was.clone() };
             self.append(&entry)?;
+            self.reach("remember.attached written");
         }
         if let Some(lent) = &lent {
             self.append(&Entry::Lent { server: server.clone(), lent: lent.clone() })?;
+            self.reach("remember.lent written");
         }
         if let Some(attached) = self.attached.get_mut(&server) {
             attached.was.extend(was);
@@ -130,10 +140,21 @@ impl Keeper {
         Ok(())
     }
 
+    /// What holds that are on have changed of a server's processes, also those that nobody wants
+    /// any more.
+    fn changed_of(&self, server: &str) -> Vec<Lever> {
+        let is_its = |lever: &Lever| self.attached_of(lever).as_deref() == Some(server);
+        let on = self.holds.values().filter(|h| h.since.is_some() && is_its(&h.lever));
+        on.map(|h| h.lever.clone()).collect()
+    }
+
     /// The cores that it could use when it was found.
     pub(super) fn cores_of_attached(&self, server: &str) -> Option<usize> {
         let attached = self.attached.get(server)?;
-        attached.was.iter().map(Was::n_cores).max()
+        let written = attached.was.iter().map(Was::n_cores).max();
+        // Before the first fault nothing is written down.
+        let found = || Was::of(&self.running(&attached.node).ok()?.held).ok();
+        written.or_else(|| found().map(|was| was.n_cores()))
     }
 
     /// A share of the CPU that it could use; all of it puts it back where it was.
@@ -146,33 +167,45 @@ impl Keeper {
         let cores = self.cores_of_attached(server).unwrap_or(1).max(1);
         let quota = Quota::new(cores as f64 * to, self.setup.period);
         let all = self.members(server, false);
-        if let Some(attached) = self.attached.get_mut(server)
-            && let Some(lent) = &attached.lent
-        {
-            match lent.take(&all, quota) {
+        let made = match self.attached.get_mut(server) {
+            Some(Attached { lent: Some(lent), is_in_lent, .. }) => {
+                // First: what is done in part is to be undone too.
+                *is_in_lent = true;
+                Some(lent.make(quota).map(|seen| (lent.clone(), seen)))
+            }
+            _ => None,
+        };
+        if let Some(made) = made {
+            self.reach("share.group made");
+            match made.and_then(|(lent, seen)| Ok(format!("{seen}, {}", lent.take(&all)?))) {
                 Ok(proof) => {
-                    attached.is_in_lent = true;
+                    self.reach("share.moved");
                     return Ok(stamp(before, "moved to a group with a quota", &proof));
                 }
-                Err(_) => {
-                    // Not ours to make a group there: the budget needs no group.
-                    lent.give_back(&attached.was)?;
-                    attached.is_in_lent = false;
-                }
+                // Not ours to make a group there: the budget needs no group.
+                Err(_) => self.move_back(server)?,
             }
         }
         let proof = self.server_mut(server)?.set_budget(quota, before);
         Ok(stamp(before, "stop-when-spent", &proof))
     }
 
-    fn unshare_attached(&mut self, server: &str) -> io::Result<()> {
+    /// Out of the group that brunt made, which is removed.
+    fn move_back(&mut self, server: &str) -> io::Result<()> {
         if let Some(attached) = self.attached.get_mut(server)
             && let Some(lent) = attached.lent.as_ref().filter(|_| attached.is_in_lent)
         {
-            attached.throttled += lent.throttled();
+            let throttled = lent.throttled();
             lent.give_back(&attached.was)?;
+            attached.throttled += throttled;
             attached.is_in_lent = false;
         }
+        Ok(())
+    }
+
+    fn unshare_attached(&mut self, server: &str) -> io::Result<()> {
+        self.move_back(server)?;
+        self.reach("share.moved back");
         let is_paused = self
             .attached
             .get(server)
@@ -222,7 +255,8 @@ impl Keeper {
             let server = self.attached_of(&held.lever)?;
             let node = self.nodes.get(&self.attached[&server].node)?;
             let NodeKind::Attached(spec) = &node.spec.kind else { return None };
-            let since = held.since.as_ref()?.at;
+            // One whose release has failed is tried again anyway.
+            let since = held.since.as_ref().filter(|_| held.again_at.is_none())?.at;
             (now.saturating_sub(since) > spec.max_hold).then(|| id.clone())
         };
         let over: Vec<String> = self.holds.iter().filter_map(is_over).collect();
@@ -233,8 +267,29 @@ impl Keeper {
         }
     }
 
-    /// Takes every hold off the attached processes and forgets them.
+    /// What a lever that was taken off has changed of the processes that were written down, also of
+    /// those that are no node's any more: when the first of them has ended, the others may be as the
+    /// fault has left them. How many there were.
+    pub(super) fn give_back_recorded(&self, lever: &Lever) -> io::Result<usize> {
+        let Some(server) = self.attached_of(lever) else { return Ok(0) };
+        let stops = |l: &Lever| matches!(l, Lever::Pause { .. } | Lever::Freeze { .. });
+        let is_same = |l: &Lever| std::mem::discriminant(l) == std::mem::discriminant(lever);
+        let others = self.holds.values().filter(|h| h.since.is_some() && h.again_at.is_none());
+        let is_still = others.map(|h| &h.lever).any(|other| {
+            let is_its = self.attached_of(other).as_deref() == Some(server.as_str());
+            let is_stopped =
+                stops(other) && (stops(lever) || matches!(lever, Lever::CpuShare { .. }));
+            is_its && (is_same(other) || is_stopped)
+        });
+        match is_still {
+            true => Ok(0),
+            false => give_back(lever, &self.attached[&server].was),
+        }
+    }
+
+    /// Takes every hold off the attached processes and forgets those that are as they were.
     pub(super) fn give_back_attached(&mut self, left: &mut Vec<String>) {
+        self.reach_if_attached("give back.before");
         let is_attached = |held: &super::Held| self.attached_of(&held.lever).is_some();
         let on = self.holds.iter().filter(|(_, held)| is_attached(held));
         let ids: Vec<String> = on.map(|(id, _)| id.clone()).collect();
@@ -243,9 +298,28 @@ impl Keeper {
                 left.push(format!("giving back `{hold}`: {e}"));
             }
         }
-        for (server, attached) in std::mem::take(&mut self.attached) {
-            self.nodes.entry(attached.node).and_modify(|n| n.running = None);
+        let servers: Vec<String> = self.attached.keys().cloned().collect();
+        for server in servers {
+            if let Err(e) = self.move_back(&server) {
+                left.push(format!("{server} is not where it was: {e}"));
+            }
+        }
+        self.reach_if_attached("give back.done");
+        let is_back = |server: &String| {
+            self.changed_of(server).is_empty() && !self.attached[server].is_in_lent
+        };
+        let back: Vec<String> = self.attached.keys().filter(|s| is_back(s)).cloned().collect();
+        for server in back {
+            if let Some(attached) = self.attached.remove(&server) {
+                self.nodes.entry(attached.node).and_modify(|n| n.running = None);
+            }
             self.servers.remove(&server);
+        }
+    }
+
+    fn reach_if_attached(&self, point: &str) {
+        if !self.attached.is_empty() {
+            self.reach(point);
         }
     }
 }

@@ -6,7 +6,7 @@ use super::levers;
 use super::operate::refused;
 use crate::base::{Nanos, clock};
 use crate::fault::Lever;
-use crate::fleet::protocol::Stamp;
+use crate::fleet::protocol::{Stamp, Tell};
 use crate::host::failpoint;
 use crate::host::journal::Entry;
 use std::io;
@@ -16,7 +16,18 @@ pub struct Held {
     pub lever: Lever,
     /// `None` while it is only prepared.
     pub since: Option<Since>,
+    /// Nobody wants it any more, and taking it off has failed: when to try again.
+    pub again_at: Option<Nanos>,
 }
+
+impl Held {
+    fn is_on(&self) -> bool {
+        self.since.is_some() && self.again_at.is_none()
+    }
+}
+
+/// Between two tries of a release that fails; one may take as long as the kernel is waited for.
+const AGAIN_AFTER: Nanos = Nanos::from_secs(5);
 
 /// When a hold began, and the counters that tell what it did.
 pub struct Since {
@@ -45,7 +56,7 @@ impl Keeper {
         self.reach("hold.written ahead: before");
         self.append(&Entry::Holding { hold: hold.clone(), lever: lever.clone() })?;
         self.reach("hold.written ahead");
-        self.holds.insert(hold, Held { lever, since: None });
+        self.holds.insert(hold, Held { lever, since: None, again_at: None });
         Ok(stamp(before, "written ahead"))
     }
 
@@ -62,29 +73,63 @@ impl Keeper {
         Ok(stamp)
     }
 
-    /// The proof says what it did while it was on.
+    /// The proof says what it did while it was on. What could not be taken off is still held, and
+    /// the journal says so: it is tried again, at the latest at the end.
     pub(super) fn release(&mut self, hold: &str) -> io::Result<Stamp> {
         let before = clock::now();
         let Some(held) = self.holds.remove(hold) else {
             return Ok(stamp(before, "was not held"));
         };
-        let Some(since) = held.since else {
+        let Some(since) = &held.since else {
             self.write_ahead(&Entry::Released { hold: hold.into() });
             return Ok(stamp(before, "was not put on"));
         };
         let lasted = before.saturating_sub(since.at);
         let did = levers::count(self, &held.lever).since(&since.counted).words(lasted);
         self.reach("release.before");
-        let stamp = levers::apply(self, &held.lever);
+        let stamp = self.take_off(&held.lever);
         self.reach("release.applied");
+        let stamp = match stamp {
+            Ok(stamp) => stamp,
+            Err(e) => {
+                let again_at = Some(clock::now() + AGAIN_AFTER);
+                self.holds.insert(hold.into(), Held { again_at, ..held });
+                return Err(e);
+            }
+        };
         self.write_ahead(&Entry::Released { hold: hold.into() });
         self.reach("release.written");
-        let stamp = stamp?;
         let proof = match did.is_empty() {
             true => stamp.proof,
             false => format!("{did}; now {}", stamp.proof),
         };
         Ok(Stamp { proof, ..stamp })
+    }
+
+    /// The lever's resource as the other holds want it, and what its processes have left behind too.
+    fn take_off(&mut self, lever: &Lever) -> io::Result<Stamp> {
+        let stamp = levers::apply(self, lever)?;
+        match self.give_back_recorded(lever)? {
+            0 => Ok(stamp),
+            n => {
+                let proof = format!("{}; {n} more processes as they were found", stamp.proof);
+                Ok(Stamp { after: clock::now(), proof, ..stamp })
+            }
+        }
+    }
+
+    /// Releases that have failed, when it is time to try again.
+    pub(super) fn release_again(&mut self) {
+        let now = clock::now();
+        let is_due = |held: &Held| held.again_at.is_some_and(|at| at <= now);
+        let due = self.holds.iter().filter(|(_, held)| is_due(held));
+        let due: Vec<String> = due.map(|(hold, _)| hold.clone()).collect();
+        for hold in due {
+            if let Ok(stamp) = self.release(&hold) {
+                let text = format!("`{hold}` could be taken off after all: {}", stamp.proof);
+                self.news.push(Tell::Note { text });
+            }
+        }
     }
 
     /// A node that has just been started: what is held of it is held of the new process too, and
@@ -96,7 +141,7 @@ impl Keeper {
             late && lever.object() == server
         };
         let of_node = |lever: &&Lever| lever.object() == node || is_late(lever);
-        let on = self.holds.values().filter(|h| h.since.is_some()).map(|h| &h.lever);
+        let on = self.holds.values().filter(|h| h.is_on()).map(|h| &h.lever);
         let levers: Vec<Lever> = on.filter(of_node).cloned().collect();
         levers.iter().try_for_each(|lever| levers::apply(self, lever).map(drop))
     }
@@ -113,7 +158,7 @@ impl Keeper {
 
     /// The levers that are on, of this lever's kind and on its object.
     pub(super) fn on<'a>(&'a self, lever: &'a Lever) -> impl Iterator<Item = &'a Lever> {
-        let all = self.holds.values().filter(|h| h.since.is_some()).map(|h| &h.lever);
+        let all = self.holds.values().filter(|h| h.is_on()).map(|h| &h.lever);
         all.filter(|other| {
             std::mem::discriminant(*other) == std::mem::discriminant(lever)
                 && other.object() == lever.object()

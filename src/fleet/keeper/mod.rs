@@ -327,6 +327,7 @@ impl Keeper {
             self.reap_strays();
             self.look_for_descendants();
             self.end_long_holds();
+            self.release_again();
         }
     }
 }

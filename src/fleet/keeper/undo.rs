@@ -17,7 +17,8 @@ const BOUND: Nanos = Nanos::from_secs(5);
 
 impl Keeper {
     /// Kills every server whole, then whatever else descends from the keeper, removes the groups
-    /// and the journal. Returns what is left. A second call finds nothing to do.
+    /// and the journal. Returns what is left. A second call tries that again, and finds nothing else
+    /// to do.
     pub(super) fn undo(&mut self) -> Vec<String> {
         for node in self.nodes.values_mut() {
             node.is_held = true;
@@ -35,7 +36,8 @@ impl Keeper {
         self.kill_descendants(&mut left);
         self.collect_exits();
         left.extend(self.cgroups.remove_all());
-        self.servers.clear();
+        let attached = &self.attached;
+        self.servers.retain(|name, _| attached.contains_key(name));
         if let Err(e) = remove_work_folder(&self.setup.work_folder, &self.setup.run) {
             left.push(format!("the work folder: {e}"));
         }

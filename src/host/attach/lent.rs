@@ -31,16 +31,23 @@ impl Lent {
         Some(Lent { folder, home })
     }
 
-    /// Makes it with this quota and moves the processes in; what is seen afterwards.
+    /// Makes it with this quota; what is seen afterwards.
     ///
     /// # Errors
     /// When the kernel refuses; the caller gives back what was done in part.
-    pub fn take(&self, members: &[Process], quota: Quota) -> io::Result<String> {
+    pub fn make(&self, quota: Quota) -> io::Result<String> {
         match std::fs::create_dir(&self.folder) {
             Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
             _ => {}
         }
-        let seen = set_quota_v1(&self.folder, quota)?;
+        set_quota_v1(&self.folder, quota)
+    }
+
+    /// Moves these processes in; what is seen afterwards.
+    ///
+    /// # Errors
+    /// As [`Lent::make`].
+    pub fn take(&self, members: &[Process]) -> io::Result<String> {
         for member in members {
             let pid = member.identity.pid.to_string();
             match write(&self.folder, "cgroup.procs", &pid) {
@@ -48,7 +55,7 @@ impl Lent {
                 _ => {}
             }
         }
-        Ok(format!("{seen}, {} processes in it", processes(&self.folder).len()))
+        Ok(format!("{} processes in it", processes(&self.folder).len()))
     }
 
     /// Moves every process back to where it was and removes the group.
@@ -59,8 +66,10 @@ impl Lent {
         let mut last = None;
         let is_gone = within(BOUND, || {
             for pid in processes(&self.folder) {
-                let own = all.iter().find(|w| Identity::of(pid) == Some(w.process));
-                let home = own.and_then(|w| w.cpu_group.as_ref()).unwrap_or(&self.home);
+                let known = Identity::of(pid).and_then(|process| Was::nearest(process, all));
+                // One that was looked at in here has been elsewhere before, or its parent has.
+                let home = known.and_then(|w| w.cpu_group.as_ref()).filter(|g| **g != self.folder);
+                let home = home.unwrap_or(&self.home);
                 last = write(home, "cgroup.procs", &pid.to_string()).err();
             }
             std::fs::remove_dir(&self.folder).is_ok() || !self.folder.exists()

@@ -2,14 +2,21 @@
 //! and only on the very process that it was changed of.
 
 use super::members;
+use crate::base::Nanos;
 use crate::fault::Lever;
 use crate::host::affinity;
+use crate::host::cgroup::files::within;
 use crate::host::cgroup::home_of;
 use crate::host::process::{Identity, Process, Stat};
 use rustix::process::{Resource, Rlimit, Signal};
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::PathBuf;
+
+/// For the kernel to show what was put back.
+const BOUND: Nanos = Nanos::from_secs(2);
+/// Between a process and the nearest that it comes from and that is known.
+const GENERATIONS_MAX: usize = 64;
 
 /// One process as it was found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,6 +56,41 @@ impl Was {
         }
     }
 
+    /// What is known of a process: its own, else that of the nearest that it comes from, else that of
+    /// the first.
+    pub fn nearest(process: Identity, all: &[Was]) -> Option<&Was> {
+        let mut at = process;
+        for _generation in 0..GENERATIONS_MAX {
+            if let Some(found) = all.iter().find(|w| w.process == at) {
+                return Some(found);
+            }
+            let parent = Stat::read(at.pid).and_then(|stat| Identity::of(stat.parent));
+            match parent {
+                Some(parent) => at = parent,
+                None => break,
+            }
+        }
+        all.first()
+    }
+
+    /// One that was started while these levers were on began with what they had changed of its
+    /// parent: of that, it is as if found as its parent was.
+    pub fn inherit(&mut self, parent: &Was, changed: &[Lever]) {
+        for lever in changed {
+            match lever {
+                Lever::CpuShare { .. } => self.cpu_group.clone_from(&parent.cpu_group),
+                Lever::CpuCores { .. } => {
+                    let cores = parent.threads.first().map(|(_, cores)| cores);
+                    for (_, own) in &mut self.threads {
+                        *own = cores.unwrap_or(own).clone();
+                    }
+                }
+                Lever::Descriptors { .. } => self.open_files = parent.open_files,
+                _ => {}
+            }
+        }
+    }
+
     /// The cores that a thread of it had; one that is new since then has those of the first.
     fn cores(&self, thread: i32) -> Option<&Vec<u32>> {
         let own = self.threads.iter().find(|(id, _)| *id == thread);
@@ -60,25 +102,45 @@ impl Was {
         self.threads.iter().map(|(_, cores)| cores.len()).max().unwrap_or(0)
     }
 
-    fn give_back_cores(&self, process: &Process) -> io::Result<()> {
-        for thread in affinity::threads(process.identity.pid)? {
-            if let Some(cores) = self.cores(thread)
-                && affinity::of(thread).is_ok_and(|now| now != *cores)
-            {
-                affinity::pin_thread(thread, cores)?;
+    /// Whether what a lever changes is as it was.
+    fn is_back(&self, lever: &Lever, pid: i32) -> io::Result<bool> {
+        Ok(match lever {
+            Lever::Pause { .. } | Lever::Freeze { .. } | Lever::CpuShare { .. } => {
+                Stat::read(pid).is_none_or(|s| s.state != 'T')
             }
-        }
-        Ok(())
+            Lever::CpuCores { .. } => affinity::threads(pid)?.iter().all(|thread| {
+                let wanted = self.cores(*thread);
+                affinity::of(*thread).map_or(true, |now| wanted.is_none_or(|w| now == *w))
+            }),
+            Lever::Descriptors { .. } => {
+                let id = rustix::process::Pid::from_raw(pid);
+                open_files(id)?.current == self.open_files.0
+            }
+            _ => true,
+        })
     }
 
-    fn give_back_files(&self, process: &Process) -> io::Result<()> {
-        let id = rustix::process::Pid::from_raw(process.identity.pid);
-        let now = open_files(id)?;
-        let wanted = Rlimit { current: self.open_files.0, maximum: now.maximum };
-        if now.current != wanted.current {
-            rustix::process::prlimit(id, Resource::Nofile, wanted)?;
+    fn put_back(&self, lever: &Lever, process: &Process) -> io::Result<()> {
+        let pid = process.identity.pid;
+        match lever {
+            Lever::CpuCores { .. } => {
+                for thread in affinity::threads(pid)? {
+                    if let Some(cores) = self.cores(thread)
+                        && affinity::of(thread).is_ok_and(|now| now != *cores)
+                    {
+                        affinity::pin_thread(thread, cores)?;
+                    }
+                }
+                Ok(())
+            }
+            Lever::Descriptors { .. } => {
+                let id = rustix::process::Pid::from_raw(pid);
+                let wanted =
+                    Rlimit { current: self.open_files.0, maximum: open_files(id)?.maximum };
+                Ok(rustix::process::prlimit(id, Resource::Nofile, wanted).map(drop)?)
+            }
+            _ => process.signal(Signal::CONT),
         }
-        Ok(())
     }
 }
 
@@ -92,31 +154,39 @@ fn open_files(pid: Option<rustix::process::Pid>) -> io::Result<Rlimit> {
     Ok(Rlimit { current: next()?, maximum: next()? })
 }
 
-/// Puts back what a lever has changed of these processes and what they have started since.
+/// Puts back what a lever has changed of these processes and what they have started since, and looks
+/// whether it is so; of how many there was something to put back.
 ///
 /// # Errors
 /// When one that lives cannot be made as it was.
-pub fn give_back(lever: &Lever, all: &[Was]) -> io::Result<()> {
+pub fn give_back(lever: &Lever, all: &[Was]) -> io::Result<usize> {
     let roots: Vec<Identity> = all.iter().map(|w| w.process).collect();
+    let mut changed: Vec<(Process, &Was)> = Vec::new();
     for process in members(&roots) {
-        let Some(was) = all.iter().find(|w| w.process == process.identity).or(all.first()) else {
-            continue;
-        };
-        let done = match lever {
-            Lever::Pause { .. } | Lever::Freeze { .. } | Lever::CpuShare { .. } => {
-                let is_stopped = Stat::read(process.identity.pid).is_some_and(|s| s.state == 'T');
-                if is_stopped { process.signal(Signal::CONT) } else { Ok(()) }
-            }
-            Lever::CpuCores { .. } => was.give_back_cores(&process),
-            Lever::Descriptors { .. } => was.give_back_files(&process),
-            _ => Ok(()),
+        let Some(was) = Was::nearest(process.identity, all) else { continue };
+        let is_back = was.is_back(lever, process.identity.pid);
+        let done = match is_back {
+            Ok(true) => continue,
+            Ok(false) => was.put_back(lever, &process),
+            Err(e) => Err(e),
         };
         match done {
             Err(e) if process.identity.is_alive() => return Err(e),
-            _ => {}
+            _ => changed.push((process, was)),
         }
     }
-    Ok(())
+    let is_so = |(process, was): &(Process, &Was)| {
+        !process.identity.is_alive()
+            || was.is_back(lever, process.identity.pid).is_ok_and(|is_back| is_back)
+    };
+    within(BOUND, || changed.iter().all(is_so));
+    match changed.iter().find(|one| !is_so(one)) {
+        None => Ok(changed.len()),
+        Some((process, _)) => {
+            let text = format!("process {} is not as it was", process.identity.pid);
+            Err(io::Error::other(text))
+        }
+    }
 }
 
 #[cfg(test)]
