@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use webdriver::Browser;
 
 const TAB: &str = "\u{e004}";
@@ -37,6 +38,17 @@ fn render(folder: &Path) -> PathBuf {
     folder.join("report.html")
 }
 
+/// The reports of the stored comparison, written once for all tests.
+fn rendered() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("browser");
+        let compared = copy(&folder);
+        render(&compared);
+        compared
+    })
+}
+
 /// Opens a report and waits until its charts are drawn, or cannot be.
 fn open(browser: &Browser, page: &Path) {
     browser.open(&format!("file://{}", page.display()));
@@ -62,9 +74,7 @@ fn rendering_again_gives_the_same_file() {
 
 #[test]
 fn charts_have_data_and_nothing_is_asked_for() {
-    let folder = tempfile::tempdir().unwrap();
-    let compared = copy(folder.path());
-    render(&compared);
+    let compared = rendered();
     let browser = Browser::start(1280, 1000);
     for page in [compared.join("report.html"), compared.join("horizontal/report.html")] {
         open(&browser, &page);
@@ -138,9 +148,7 @@ fn pictures(browser: &Browser, page: &Path) {
 
 #[test]
 fn a_keyboard_reaches_the_data_of_every_chart() {
-    let folder = tempfile::tempdir().unwrap();
-    let compared = copy(folder.path());
-    let page = render(&compared);
+    let page = rendered().join("report.html");
     let browser = Browser::start(1280, 1000);
     open(&browser, &page);
     let first = press_and_see(&browser);
@@ -211,9 +219,7 @@ fn press_and_see(browser: &Browser) -> String {
 /// Headings that skip no level, tables with heads, and a name for all that can be reached.
 #[test]
 fn a_screen_reader_finds_its_way() {
-    let folder = tempfile::tempdir().unwrap();
-    let compared = copy(folder.path());
-    let page = render(&compared);
+    let page = rendered().join("report.html");
     let browser = Browser::start(390, 800);
     open(&browser, &page);
     let wrong = browser.run(

@@ -1,7 +1,7 @@
 //! Long runs as pictures: several seconds to a point, never a part of the run left out.
 
 /// Points of a line that a screen can tell apart.
-const POINTS_MAX: u32 = 1200;
+const POINTS_MAX: u32 = 720;
 
 /// Equal stretches of whole seconds that cover a run; the last may be shorter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,12 +54,12 @@ mod tests {
         let minute = Bins::of(60);
         assert_eq!((minute.step, minute.count(), minute.index(59)), (1, 60, Some(59)));
         let hour = Bins::of(3601);
-        assert_eq!((hour.step, hour.count(), hour.index(3600)), (4, 901, Some(900)));
+        assert_eq!((hour.step, hour.count(), hour.index(3600)), (6, 601, Some(600)));
         assert_eq!(hour.index(3601), None);
         let seconds: Vec<u32> = (0..3601).collect();
         let joined = hour.each(&seconds, |part| part.len());
-        assert_eq!((joined.len(), joined.iter().sum::<usize>()), (901, 3601));
-        assert_eq!(joined[900], 1);
+        assert_eq!((joined.len(), joined.iter().sum::<usize>()), (601, 3601));
+        assert_eq!(joined[600], 1);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use serde::Serialize;
 /// Points of a percentile curve per tenfold of samples.
 const POINTS_PER_DECADE: u32 = 40;
 /// Columns of a heat map that a screen can tell apart.
-const HEAT_COLUMNS_MAX: u32 = 400;
+const HEAT_COLUMNS_MAX: u32 = 240;
 
 #[derive(Debug, Serialize)]
 pub struct ChartData {
@@ -330,10 +330,10 @@ mod tests {
         // Answered after the load.
         seen.seconds.insert(1003, [(72, 6)].into());
         let drawn = heat(&seen, 1000);
-        assert_eq!((drawn.step, drawn.rows.len(), drawn.rows[0].len()), (3, 25, 334));
+        assert_eq!((drawn.step, drawn.rows.len(), drawn.rows[0].len()), (5, 25, 200));
         assert_eq!(drawn.edges_ms.len(), 26);
         assert_eq!(drawn.rows[0][0], 3.0);
-        let answers: f64 = drawn.rows.iter().flatten().map(|n| n * 3.0).sum();
+        let answers: f64 = drawn.rows.iter().flatten().map(|n| n * 5.0).sum();
         assert!((answers - 4006.0).abs() < 1.0, "{answers}");
         assert_eq!(heat(&Heat::default(), 10).rows.len(), 0);
     }

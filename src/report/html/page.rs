@@ -224,7 +224,7 @@ const TIMELINES: [(&str, &str, &str); 11] = [
     (
         "heat",
         "Where the answers lay",
-        "Each cell is a stretch of time and of response time; the darker, the more answers completed there, on a logarithmic scale. Two bands are two kinds of answers, a hit and a miss for one. The dashed line is the in-time limit.",
+        "Each cell is a stretch of time and of response time; the stronger its colour, the more answers completed there, on a logarithmic scale. Two bands are two kinds of answers, a hit and a miss for one. The dashed line is the in-time limit.",
     ),
     (
         "cpu",

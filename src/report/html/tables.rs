@@ -234,7 +234,7 @@ pub fn repeat(runs: &[Run<'_>], c: &Comparison) -> Markup {
         }
         dl.facts {
             dt { "seed" } dd { (plan.seed) ", from which the whole schedule of requests and faults follows" }
-            dt { "brunt" } dd { (manifest.brunt_version) ", with " (manifest.workers) " workers" }
+            dt { "brunt" } dd { (manifest.brunt_version) ", with " (manifest.workers) @if manifest.workers == 1 { " worker" } @else { " workers" } }
             dt { "machine" } dd {
                 (plan.host.cores) " cores: " (cores(&plan.host.brunt_cpus)) " for brunt, "
                 (cores(&plan.host.stack_cpus)) " for the target"
@@ -258,7 +258,10 @@ pub fn repeat(runs: &[Run<'_>], c: &Comparison) -> Markup {
 fn cores(list: &[u32]) -> String {
     match list {
         [] => "none of their own".into(),
-        list => list.iter().map(u32::to_string).collect::<Vec<_>>().join(" and "),
+        [core] => format!("number {core}"),
+        list => {
+            format!("numbers {}", list.iter().map(u32::to_string).collect::<Vec<_>>().join(", "))
+        }
     }
 }
 
