@@ -1,5 +1,5 @@
-//! What netem does to packets: delay and reorder. For a machine whose kernel has it; the one that
-//! these tests are written on has not, so they run in a virtual one.
+//! What brunt's netem does to packets: delay and reorder. For a kernel that has it, which is the
+//! virtual machine's of `tests/vm/run tests`: elsewhere they are ignored.
 
 use brunt::base::Nanos;
 use brunt::fault::{Direction, PacketEffect};
@@ -29,7 +29,7 @@ fn round_trip(near: &mut TcpStream, far: &mut TcpStream) -> Duration {
 }
 
 #[test]
-#[ignore = "runs in the virtual machine: tests/vm/run"]
+#[ignore = "runs in the virtual machine: tests/vm/run tests"]
 fn each_packet_is_later_by_the_delay_on_the_ways_that_have_it() {
     let stage = stage("delay");
     let (mut near, mut far) = stage.first.connect();
@@ -41,23 +41,23 @@ fn each_packet_is_later_by_the_delay_on_the_ways_that_have_it() {
     let one_way = round_trip(&mut near, &mut far);
     stage.hold("both", &stage.first, Direction::Both, effect());
     let both = round_trip(&mut near, &mut far);
-    let other = round_trip(&mut other_near, &mut other_far);
+    // Delayed packets would never be back before the delay is over; others are, some time.
+    let is_undelayed = |near: &mut TcpStream, far: &mut TcpStream| {
+        support::within(|| round_trip(near, far) < DELAY.duration())
+    };
+    assert!(is_undelayed(&mut other_near, &mut other_far), "a link without a fault is late");
     assert!(one_way >= DELAY.duration(), "{one_way:?}");
     assert!(both >= 2 * DELAY.duration(), "{both:?}");
-    assert!(other < DELAY.duration(), "{other:?} on a link without a fault");
     let proof = stage.release("both");
     assert!(proof.contains("packets delayed"), "{proof}");
     stage.release("there");
-    let after = round_trip(&mut near, &mut far);
-    eprintln!(
-        "round trips: {before:?}, {one_way:?}, {both:?}, then {after:?}; other link {other:?}"
-    );
-    assert!(after < DELAY.duration(), "{after:?} after the heal");
+    eprintln!("round trips: {before:?}, {one_way:?}, {both:?}");
+    assert!(is_undelayed(&mut near, &mut far), "still late after the heal");
     stage.end();
 }
 
 #[test]
-#[ignore = "runs in the virtual machine: tests/vm/run"]
+#[ignore = "runs in the virtual machine: tests/vm/run tests"]
 fn packets_out_of_order_still_bring_everything() {
     let stage = stage("reorder");
     let (mut near, mut far) = stage.first.connect();

@@ -164,20 +164,23 @@ fn used(stage: &Stage, server: &str) -> Nanos {
 }
 
 /// By the kernel's counter, over 20 periods: the quota of each, of one that was begun before, and
-/// what a core may run on until its next tick.
-fn assert_within_quota(stage: &Stage, server: &str, cores: f64) -> Nanos {
+/// what a core may run on until its next tick. A virtual core may be held back for long in the middle
+/// of one: what it overran then is paid back in the next periods, and without a quota never.
+fn assert_within_quota(stage: &Stage, server: &str, cores: f64) {
     const TICK: Duration = Duration::from_millis(10);
     let began = Instant::now();
     let before = used(stage, server);
     // A measurement takes its time; nothing is waited for.
     std::thread::sleep(20 * PERIOD);
-    let used = used(stage, server) - before;
-    let periods = began.elapsed().as_secs_f64() / PERIOD.as_secs_f64() + 1.0;
     let cpus = brunt::host::affinity::own().unwrap().len() as u32;
-    let most = PERIOD.mul_f64(cores * periods) + TICK * cpus;
-    eprintln!("{server}: used {used} of at most {most:?} in {periods:.1} periods");
-    assert!(used.duration() <= most, "{used} of {most:?}");
-    used
+    let is_within = within(|| {
+        let used = used(stage, server) - before;
+        let periods = began.elapsed().as_secs_f64() / PERIOD.as_secs_f64() + 1.0;
+        let most = PERIOD.mul_f64(cores * periods) + TICK * cpus;
+        eprintln!("{server}: used {used} of at most {most:?} in {periods:.1} periods");
+        used.duration() <= most
+    });
+    assert!(is_within, "the last of the above is too much");
 }
 
 #[test]
@@ -198,6 +201,12 @@ fn a_spinning_server_never_exceeds_its_quota() {
 
 // --- A busy neighbour ---
 
+/// Whether a node's shell has become the program that only waits.
+fn is_idle(stage: &Stage, node: &str) -> bool {
+    let name = std::fs::read_to_string(format!("/proc/{}/comm", stage.process(node).pid));
+    name.is_ok_and(|name| name.trim() == "sleep")
+}
+
 /// Processes of the run that burn.
 fn burners(stage: &Stage) -> usize {
     let is_burner = |pid: i32| {
@@ -216,6 +225,8 @@ fn a_competitor_burns_the_servers_own_share_and_nobody_elses() {
     for without_cgroups in [false, true] {
         let plan = plan(&[("s1", 0.3, &["a"]), ("s2", 0.3, &["b"])]);
         let stage = stage(&format!("l-burn-{without_cgroups}"), &plan, IDLE, without_cgroups);
+        // From then on neither does anything by itself.
+        assert!(within(|| ["a", "b"].iter().all(|n| is_idle(&stage, n))));
         let before = control_files(&stage, "s1");
         let (idle, other) = (used(&stage, "s1"), used(&stage, "s2"));
         let held = stage.fleet.hold("one", &competitor(1.0)).unwrap();
@@ -257,16 +268,22 @@ fn a_server_has_less_of_its_share_beside_a_competitor() {
         (own_after - own).as_secs_f64() / (all_after - all).as_secs_f64()
     };
     assert!(within(|| used(&stage, "s1") > Nanos::ZERO));
-    let alone = own_part();
+    let until = |wanted: fn(f64) -> bool| {
+        let is_so = within(|| {
+            let part = own_part();
+            eprintln!("{part:.2} of it");
+            wanted(part)
+        });
+        assert!(is_so, "the last of the above never became right");
+    };
+    until(|alone| alone > 0.9);
     stage.fleet.hold("c", &competitor(1.0)).unwrap();
-    let beside = own_part();
+    until(|beside| beside < 0.75);
     assert_within_quota(&stage, "s1", 0.3);
     let released = stage.fleet.release("c").unwrap();
-    eprintln!("{alone:.2} of it alone, {beside:.2} beside; {}", released.proof);
-    assert!(alone > 0.9, "{alone}");
-    assert!(beside < 0.75, "{beside}");
+    eprintln!("{}", released.proof);
     assert!(!released.proof.contains("not running for 0s"), "{released:?}");
-    assert!(own_part() > 0.9, "the competitor is gone");
+    until(|again| again > 0.9);
     stage.end();
 }
 

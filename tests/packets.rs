@@ -249,7 +249,7 @@ fn the_host_has_nothing_of_it_meanwhile_nor_after() {
         stage.release(hold);
     }
     let healed = Host::seen();
-    assert!(!healed.contains("brunt\n") && !healed.contains("htb"), "{healed}");
+    assert!(!healed.contains("table inet brunt") && !healed.contains("htb"), "{healed}");
     stage.end();
     assert_eq!(host.now(), before);
     assert_eq!(Host::seen(), before, "this thread is back");

@@ -19,7 +19,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-const BOUND: Duration = Duration::from_secs(15);
+/// Of waits that end by themselves; far more than they take, also on an emulated processor.
+const BOUND: Duration = Duration::from_secs(60);
 
 fn within(what: &str, mut holds: impl FnMut() -> bool) {
     let began = Instant::now();
@@ -126,13 +127,13 @@ fn two_servers_behind_a_balancer_serve_while_one_is_slow_silent_or_dead() {
     // A throttle is seen in the kernel's counters, or in the budget's.
     let lever = Lever::CpuShare { server: "web-1".into(), to: 0.05 };
     fleet.hold("slow", &lever).unwrap();
-    let began = Instant::now();
     let throttled = || fleet.usage().iter().find(|u| u.node == "nginx-1").unwrap().server_throttled;
     let before = throttled();
     within("nginx-1 is throttled", || {
         let address = plan.nodes.iter().find(|n| n.name == "nginx-1").unwrap().listen;
-        let _ = get(address);
-        throttled() > before || began.elapsed() > BOUND
+        // More work at once than a period has room for.
+        (0..50).for_each(|_| drop(get(address)));
+        throttled() > before
     });
     let proof = fleet.release("slow").unwrap().proof;
     assert!(proof.contains("throttled for"), "{proof}");
@@ -332,9 +333,10 @@ impl Drop for Own {
     }
 }
 
+/// A while after the calm, of which something must have been measured by then.
 fn fault(name: &str, kind: &str, lasts: &str) -> String {
     format!(
-        "[[fault]]\nname = \"{name}\"\n{kind}\non = \"own-1\"\nat = \"1s\"\nlasts = \
+        "[[fault]]\nname = \"{name}\"\n{kind}\non = \"own-1\"\nat = \"2s\"\nlasts = \
          \"{lasts}\"\n"
     )
 }
@@ -359,7 +361,7 @@ fn an_attached_process_is_left_exactly_as_it_was() {
     let own = Own::start(&scene);
     scene.write("own.toml", &own.target("\"pause\", \"throttle\", \"descriptors\""));
     for (name, kind) in KINDS {
-        scene.write("p.toml", &profile("2s", &fault(name, kind, "700ms")));
+        scene.write("p.toml", &profile("3s", &fault(name, kind, "700ms")));
         let mut command =
             scene.command(&["run", "./own.toml", "-p", "p.toml", "-o", name, "--json"]);
         without_cgroups(name, &mut command);
@@ -368,7 +370,7 @@ fn an_attached_process_is_left_exactly_as_it_was() {
             .unwrap_or_else(|e| panic!("{e}: {}", stderr(&output)));
         eprintln!("{name}: {} | {}", said["faults"][0]["mechanism"], said["faults"][0]["proof"]);
         assert_eq!(said["faults"][0]["skipped"], Value::Null, "{}", said["faults"]);
-        assert!(said["faults"][0]["healed_at_s"].as_f64().unwrap() >= 1.7, "{}", said["faults"]);
+        assert!(said["faults"][0]["healed_at_s"].as_f64().unwrap() >= 2.7, "{}", said["faults"]);
         within("it is as it was", || own.is_as_it_was());
         assert!(scene.story().is_none());
     }

@@ -3,7 +3,7 @@
 //! the failure itself makes, such as visitors who ask again (Bronson et al., "Metastable failures in
 //! distributed systems", HotOS 2021).
 
-use super::recovery::{Impact, held_from};
+use super::recovery::{Hypothesis, Impact, held_from};
 use super::timeline::{Timeline, share};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -77,7 +77,11 @@ pub fn comeback(
         return comeback;
     }
     let watched_s = (f64::from(end) - removed_s).max(0.0);
-    let held = held_from(after.clone(), needed, |range| in_time(&sum(seconds, &range)));
+    let hypothesis = Hypothesis::new(needed, calm.in_time, calm.visitors + calm.repeated);
+    let held = held_from(after.clone(), |range| {
+        let sum = sum(seconds, &range);
+        hypothesis.is_broken_by(sum.in_time, sum.visitors + sum.repeated)
+    });
     comeback.outcome = match held {
         _ if (after.len() as u32) < STEADY_S => ComebackOutcome::NotEnoughTime { watched_s },
         _ if !is_same_rate((calm.visitors, &before), (rest.visitors, &after)) => {

@@ -2,11 +2,13 @@
 //! faults, the data check, validity and comparisons. Judges nothing and prints nothing.
 
 mod bounds;
+mod broken;
 pub mod capacity;
 mod comeback;
 pub mod comparison;
 mod data;
 pub mod drill;
+mod lateness;
 mod load;
 pub mod queueing;
 mod recovery;
@@ -19,11 +21,13 @@ mod timeline;
 mod trials;
 mod validity;
 
+pub use broken::broken_by_second;
 pub use comeback::{Comeback, ComebackOutcome, LoadSecond, comeback};
 pub use comparison::{Comparison, Run, compare};
 pub use data::{
     Bucket, Linearizability, Linearizable, Loss, Sessions, Staleness, Violation, check_data,
 };
+pub use lateness::Lateness;
 pub use load::server_loads;
 pub use recovery::{Failover, Impact, Recovery, impacts};
 use summarise::seconds_of;

@@ -1,5 +1,6 @@
 //! From a record to its summary.
 
+use super::lateness;
 use super::load::{self, used_s};
 use super::summary::{
     CpuSummary, GeneratorSummary, PhaseSummary, RateSummary, RequestSummary, SCHEMA, Summary,
@@ -37,7 +38,8 @@ pub fn summarise(record: &Record) -> Summary {
     let end = (plan.load.end().min(record.ended).0 / 1_000_000_000) as u32;
     let first = measured.first().map_or(0, |seconds| seconds.start);
     let needed = plan.hypothesis_in_time;
-    let recovery = recovery::after_heal(injected.clone(), &timeline, end, needed);
+    let hypothesis = recovery::Hypothesis::of_run(record, &timeline);
+    let recovery = recovery::after_heal(injected.clone(), &timeline, end, &hypothesis);
     let comeback = comeback::of_run(injected, &timeline, first, end, needed);
     let phases = phase_summaries(record, &timeline, &in_force);
     let (ledger, in_time, sent) = measured_totals(record);
@@ -62,6 +64,7 @@ pub fn summarise(record: &Record) -> Summary {
         cpu: cpu(record, &measured, &phases, &ledger),
         phases,
         faults: faults.into_iter().map(|(summary, _)| summary).collect(),
+        injection_lateness_ns: lateness::of_injections(record),
         recovery,
         must_recover: plan.must_recover,
         comeback,
@@ -337,7 +340,7 @@ mod tests {
             let fields = value.as_object_mut().unwrap();
             names.iter().for_each(|name| assert!(fields.remove(*name).is_some(), "{name}"));
         };
-        drop_all(&mut json, &["recovery", "must_recover", "comeback"]);
+        drop_all(&mut json, &["injection_lateness_ns", "recovery", "must_recover", "comeback"]);
         let data = ["recovered", "loss", "staleness", "sessions", "linearizability"];
         drop_all(&mut json["data"], &data);
         let outage = ["expected_gap_s", "unavailable_s", "from_s", "until_s"];
@@ -351,6 +354,9 @@ mod tests {
             "failover",
             "lost_writes",
             "rpo_s",
+            "heal_proof",
+            "had_no_effect",
+            "heal_failed",
         ];
         drop_all(&mut json["faults"][0], &fault);
         let old: Summary = serde_json::from_value(json).unwrap();

@@ -3,6 +3,7 @@
 
 use super::comeback::Comeback;
 use super::data::{Linearizability, Loss, Sessions, Staleness};
+use super::lateness::Lateness;
 use super::recovery::{Failover, Recovery};
 use super::validity::Health;
 use crate::base::{Histogram, Nanos, Quantile};
@@ -44,6 +45,9 @@ pub struct Summary {
     pub requests: BTreeMap<String, RequestSummary>,
     pub cpu: CpuSummary,
     pub faults: Vec<FaultSummary>,
+    /// Of the injections, from the planned instant; `None` without one.
+    #[serde(default)]
+    pub injection_lateness_ns: Option<Lateness>,
     /// Whether the hypothesis held again after the last heal; `None` without a fault.
     #[serde(default)]
     pub recovery: Option<Recovery>,
@@ -238,7 +242,8 @@ pub struct FaultSummary {
     pub lost_goodput: Option<u64>,
     #[serde(default)]
     pub budget: Option<BudgetSpent>,
-    /// By the settings alone: the balancer must have noticed, a leader must stand for election.
+    /// By the settings alone: a balancer or directory has noticed, another node leads. `None` where
+    /// nothing follows from them for this fault.
     #[serde(default)]
     pub detection_bound_s: Option<f64>,
     #[serde(default)]
@@ -253,6 +258,16 @@ pub struct FaultSummary {
     /// From the acknowledgement of the oldest of them to the injection.
     #[serde(default)]
     pub rpo_s: Option<f64>,
+    /// What it did while it was in force, and how things are after it, as seen when it was healed;
+    /// `proof` is what was seen when it was injected.
+    #[serde(default)]
+    pub heal_proof: Option<String>,
+    /// Nothing was seen of it on anything that it was done to: not survived, not tested.
+    #[serde(default)]
+    pub had_no_effect: bool,
+    /// Why it was not healed, or not in full.
+    #[serde(default)]
+    pub heal_failed: Option<String>,
 }
 
 /// What a fault spent of the error budget; `docs/judging.md` has the formulas.

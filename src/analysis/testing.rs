@@ -190,6 +190,7 @@ impl Builder {
             nodes: Vec::new(),
             events: self.events.clone(),
             latency: BTreeMap::new(),
+            heat: Default::default(),
             causes: Vec::new(),
             history: self.history.clone(),
             operations_lost: 0,

@@ -225,4 +225,54 @@ mod tests {
         let trials = fault_trials(runs.iter(), "lose-leader");
         assert_eq!((trials.trials, trials.failed_requests.absent), (4, 1));
     }
+
+    #[test]
+    fn a_figure_that_some_trials_lack_is_counted_in_each_and_left_out_of_none() {
+        let mut runs: Vec<Summary> = (0..4)
+            .map(|_| {
+                let story = Builder::new("horizontal").writes(0..10_000, 50);
+                summarise(&story.writes(10_500..20_000, 50).leader_killed_at(10.0, 0.4).build())
+            })
+            .collect();
+        runs[0].faults[0].skipped = Some("no node leads".into());
+        runs[0].faults[0].injected_at_s = None;
+        runs[1].faults[0].failed_over_after_s = None;
+        runs[2].faults[0].lost_writes = Some(3);
+        let trials = fault_trials(runs.iter(), "lose-leader");
+        let counts = |s: &Spread| (s.n, s.never, s.absent);
+        assert_eq!(counts(&trials.leader), (3, 1, 1));
+        assert_eq!(counts(&trials.lost_writes), (1, 0, 3), "the others were not read back");
+        assert_eq!(counts(&trials.recovery), (3, 0, 1));
+        for spread in [&trials.leader, &trials.lost_writes, &trials.recovery, &trials.detected] {
+            assert_eq!(spread.points.len() as u64, trials.trials);
+            assert_eq!(spread.n + spread.absent, trials.trials);
+        }
+    }
+
+    #[test]
+    fn each_trials_seed_moves_the_fault_by_up_to_a_heartbeat() {
+        let facts = crate::plan::HostFacts {
+            stack_cpus: vec![1, 2],
+            unit_cores: 0.5,
+            period: crate::base::Nanos::from_millis(20),
+            network: (77, 1),
+            port: 17_170,
+            ..Default::default()
+        };
+        let target = crate::target::load("horizontal").unwrap();
+        let profile = crate::profile::load("drill-kill-leader").unwrap();
+        let plan = |seed| crate::plan::compile(&target, &profile, seed, &facts).unwrap();
+        let app = plan(1).nodes.into_iter().find(|n| n.role == crate::target::Role::App);
+        let heartbeat = app.unwrap().settings.app.heartbeat.as_secs_f64();
+        let moved_s: Vec<f64> = (1..=20)
+            .map(|seed| plan(seed).faults[0].when.planned().unwrap().as_secs_f64() - 11.0)
+            .collect();
+        assert!(moved_s.iter().all(|s| (0.0..heartbeat).contains(s)), "{moved_s:?}");
+        // Of 20 uniform draws, none in one given fifth: 1 % of all sets of seeds.
+        for fifth in 0..5 {
+            let part = heartbeat / 5.0;
+            let is_in = |s: &&f64| (**s / part) as u32 == fifth;
+            assert!(moved_s.iter().any(|s| is_in(&s)), "{fifth}: {moved_s:?}");
+        }
+    }
 }

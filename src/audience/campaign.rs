@@ -58,6 +58,8 @@ pub struct AudienceError {
 /// Something that was assumed, to be printed and overridden.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Assumption {
+    /// What overrides it.
+    pub key: &'static str,
     pub what: &'static str,
     pub value: f64,
     pub source: &'static str,
@@ -165,50 +167,85 @@ impl Audience {
         }
     }
 
+    /// Requests that reach the servers within the first day.
+    pub fn requests_in_day(&self) -> f64 {
+        let share = match self.timing {
+            Timing::Feed { first_day, .. } => first_day,
+            Timing::Live { .. } | Timing::Drop { .. } => 1.0,
+        };
+        self.views * self.click * share * self.pages * self.origin_requests()
+    }
+
     /// All that was assumed, in the order in which it enters.
     pub fn assumptions(&self) -> Vec<Assumption> {
-        let say = |what, value, source| Assumption { what, value, source };
-        let mut all = vec![say("views or viewers", self.views, "given")];
+        let say = |key, what, value, source| Assumption { key, what, value, source };
+        let seen_by = match self.timing {
+            Timing::Feed { .. } => say("views", "views", self.views, "given"),
+            Timing::Live { .. } => say("viewers", "people watching", self.views, "given"),
+            Timing::Drop { .. } => say("visitors", "visitors", self.views, "given"),
+        };
+        let mut all = vec![seen_by];
         match self.timing {
             Timing::Feed { first_day, peak_hour } => all.extend([
                 say(
+                    "first-day",
                     "share of views in the first day",
                     first_day,
                     "0.32 (Trendpop, 2 billion videos) to 0.72 (others); sources conflict",
                 ),
-                say("share of that day in its peak hour", peak_hour, "a choice: 0.10 to 0.15"),
+                say(
+                    "peak-hour",
+                    "share of that day in its peak hour",
+                    peak_hour,
+                    "a choice: 0.10 to 0.15",
+                ),
             ]),
             Timing::Live { two_minutes, first_minute } => all.extend([
                 say(
+                    "two-minutes",
                     "share of clicks within two minutes",
                     two_minutes,
                     "about 0.75 (Du, Xu, Wilbur; 40,000 TV ads)",
                 ),
-                say("share of those in the first minute", first_minute, "a choice: 0.6"),
+                say(
+                    "first-minute",
+                    "share of those in the first minute",
+                    first_minute,
+                    "a choice: 0.6",
+                ),
             ]),
             Timing::Drop { within_s } => {
-                all.push(say("seconds in which all come", within_s, "given"));
+                all.push(say("within", "seconds in which all come", within_s, "given"));
             }
         }
         all.extend([
-            say("share that clicks", self.click, "0.0002 to 0.02, marketing blogs; low quality"),
             say(
+                "click",
+                "share that clicks",
+                self.click,
+                "0.0002 to 0.02, marketing blogs; low quality",
+            ),
+            say(
+                "pages",
                 "pages per visit",
                 self.pages,
                 "half of mobile visits end after one (Contentsquare, 2021)",
             ),
-            say("seconds between pages", self.think_s, "a choice"),
+            say("think", "seconds between pages", self.think_s, "a choice"),
             say(
+                "requests",
                 "requests per page",
                 self.requests_per_page,
                 "count your own; a median page makes 66 to 71 (HTTP Archive, 2024)",
             ),
             say(
-                "share a cache answers",
+                "cacheable",
+                "share a cache in front answers",
                 self.cacheable,
                 "0.72 at one large shop's edge (Shopify, 2024)",
             ),
             say(
+                "burst",
                 "worst second over the peak's mean",
                 self.burst,
                 "a choice; above 100 was seen on small sites",
@@ -227,9 +264,11 @@ fn require(
     if holds { Ok(()) } else { Err(AudienceError { what, seen, expected }) }
 }
 
+/// What is left of a live audience comes within minutes.
+pub(super) const DECAY_S: f64 = 600.0;
+
 /// A density over t ≥ 0 that decays with a constant of ten minutes.
 fn fading(t_s: f64) -> f64 {
-    const DECAY_S: f64 = 600.0;
     (-t_s / DECAY_S).exp() / DECAY_S
 }
 

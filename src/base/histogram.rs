@@ -79,6 +79,11 @@ impl Histogram {
         (self.count() >= q.samples_needed()).then(|| Nanos(self.hdr.value_at_quantile(q.0)))
     }
 
+    /// How many values lie above this one, as far as they are told apart from it.
+    pub fn count_above(&self, value: Nanos) -> u64 {
+        self.count() - self.hdr.count_between(0, value.0.min(MAX_NS))
+    }
+
     pub fn min(&self) -> Option<Nanos> {
         (!self.is_empty()).then(|| Nanos(self.hdr.min()))
     }

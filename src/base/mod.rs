@@ -7,6 +7,7 @@ pub mod document;
 pub mod histogram;
 pub mod library;
 pub mod random;
+pub mod schema;
 pub mod units;
 pub mod work;
 

@@ -1,6 +1,8 @@
 //! Units as types inside, as text with a unit at the edges (`250ms`, `500/s`, `64MiB`).
 
-use serde::{Deserialize, Serialize};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::{Add, AddAssign, Sub};
 use std::time::Duration;
@@ -219,11 +221,13 @@ pub fn parse_count(text: &str) -> Result<u64, String> {
         .ok_or_else(|| format!("`{text}` is not a count; write it like 1000, 10k or 2M"))
 }
 
-/// `#[serde(with = "duration")]`: a [`Nanos`] as text with a unit, in TOML and JSON alike.
-pub mod duration {
-    use super::{Nanos, duration_text, parse_duration};
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+/// `#[serde(with = "duration")]`: a [`Nanos`] as text with a unit, in TOML and JSON alike. A type and
+/// not a module, so that the JSON Schema of such a field is found by the same name.
+#[allow(non_camel_case_types)]
+#[derive(Debug)]
+pub enum duration {}
 
+impl duration {
     pub fn serialize<S: Serializer>(d: &Nanos, s: S) -> Result<S::Ok, S::Error> {
         s.serialize_str(&duration_text(*d))
     }
@@ -235,6 +239,20 @@ pub mod duration {
             D::Error::custom(format!("{seen}; a duration is text with a unit, like \"250ms\""))
         })?;
         parse_duration(&text).map_err(D::Error::custom)
+    }
+}
+
+impl JsonSchema for duration {
+    fn schema_name() -> Cow<'static, str> {
+        "Duration".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "A duration with its unit, like 250ms, 1.5s or 2m",
+            "pattern": "[a-zA-Zµ]|^ *0 *$",
+        })
     }
 }
 
@@ -277,17 +295,32 @@ pub fn size_text(size: Bytes) -> String {
     format!("{}B", size.0)
 }
 
-/// For `#[serde(with = "size")]`: text with a unit.
-pub mod size {
-    use super::{Bytes, parse_size, size_text};
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+/// For `#[serde(with = "size")]`: text with a unit; a type for the same reason as [`duration`].
+#[allow(non_camel_case_types)]
+#[derive(Debug)]
+pub enum size {}
 
+impl size {
     pub fn serialize<S: Serializer>(size: &Bytes, s: S) -> Result<S::Ok, S::Error> {
         s.serialize_str(&size_text(*size))
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Bytes, D::Error> {
         parse_size(&String::deserialize(d)?).map_err(D::Error::custom)
+    }
+}
+
+impl JsonSchema for size {
+    fn schema_name() -> Cow<'static, str> {
+        "Size".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "A size with its unit, like 64MiB, 1.5MB or 512B",
+            "pattern": "[a-zA-Z]|^ *0 *$",
+        })
     }
 }
 

@@ -1,5 +1,5 @@
 //! Which faults can be done on this machine, how, and why not where one cannot: found out by doing
-//! each to something of brunt's own.
+//! each to something of brunt's own, where there is anything that the machine could refuse.
 
 use crate::base::{Bytes, Nanos};
 use crate::fault::{Direction, FaultKind, LinkBy, MemoryBy, OnLink, ThrottleBy};
@@ -77,20 +77,25 @@ const ALL: [Facility; 15] = [
     Facility::Queue,
 ];
 
+/// Of what no machine refuses.
+const OWN: &str = "not tried here: brunt's own code";
+
 fn attempt(facility: Facility, trial: &Trial, stack: &[u32], work: &Path) -> Tried {
     match facility {
         Facility::Signals => trial.signals(),
         Facility::Freeze => trial.freeze(),
         Facility::Share => trial.share(),
         Facility::Cores => trial.cores(stack),
-        Facility::Competitor => trial.share().map(|share| format!("process inside {share}")),
+        Facility::Competitor => {
+            trial.share().map(|share| format!("process inside {share}; only the share was tried"))
+        }
         Facility::MemoryLimit => trial.memory_limit(),
         Facility::MemoryPressure => trial.memory_pressure(),
         Facility::Descriptors => trial.descriptors(),
         Facility::Disk => trial.disk(work),
         Facility::FullFolder => full_folder(),
-        Facility::Node => Ok("rule in a bundled node".into()),
-        Facility::Proxy => Ok("brunt's proxy".into()),
+        Facility::Node => Ok(format!("rule in a bundled node; {OWN}")),
+        Facility::Proxy => Ok(format!("brunt's proxy; {OWN}")),
         Facility::Filter => packets_lost(),
         Facility::Shaper => packets_shaped(),
         Facility::Queue => packets_delayed(),

@@ -1,6 +1,6 @@
 //! Faults that hold something in a changed state: which levers each kind pulls on whom.
 
-use super::{Done, Hit, Injector, Stand, each};
+use super::{Done, Hit, Injector, Stand, each, each_all};
 use crate::fault::{
     Direction, FaultKind, Lever, LinkBy, LinkEffect, LinkRule, MemoryBy, NodeRule, OnLink,
     PacketEffect, PacketRule, ThrottleBy,
@@ -33,15 +33,15 @@ impl Injector for Holding {
     }
 
     fn heal_prepared(&self, hit: &Hit, stand: &dyn Stand) -> Result<(), String> {
-        self.holds(hit)?.iter().try_for_each(|(id, _)| stand.release(id).map(drop))
+        self.heal(hit, stand).map(drop)
     }
 
-    fn inject(&self, hit: &Hit, stand: &dyn Stand) -> Result<Done, String> {
+    fn inject(&self, hit: &Hit, stand: &dyn Stand, _: &dyn Fn() -> bool) -> Result<Done, String> {
         each(&self.holds(hit)?, |(id, lever): &(String, Lever)| stand.hold(id, lever))
     }
 
     fn heal(&self, hit: &Hit, stand: &dyn Stand) -> Result<Done, String> {
-        each(&self.holds(hit)?, |(id, _): &(String, Lever)| stand.release(id))
+        each_all(&self.holds(hit)?, |(id, _): &(String, Lever)| stand.release(id))
     }
 }
 

@@ -1,11 +1,11 @@
 //! `kill`: SIGKILL; healed by starting the process again.
 
-use super::{Done, Hit, Injector, Stand, each};
+use super::{Done, Hit, Injector, Stand, each, each_all};
 
 pub(super) struct Kill;
 
 impl Injector for Kill {
-    fn inject(&self, hit: &Hit, stand: &dyn Stand) -> Result<Done, String> {
+    fn inject(&self, hit: &Hit, stand: &dyn Stand, _: &dyn Fn() -> bool) -> Result<Done, String> {
         match hit.is_server_wide {
             true => each(&hit.servers, |server: &str| stand.kill_server(server)),
             false => each(&hit.nodes, |node: &str| stand.kill_node(node)),
@@ -17,10 +17,15 @@ impl Injector for Kill {
     }
 
     fn heal(&self, hit: &Hit, stand: &dyn Stand) -> Result<Done, String> {
-        match hit.is_server_wide {
-            true => each(&hit.servers, |server: &str| stand.start_server(server)),
-            false => each(&hit.nodes, |node: &str| stand.start_node(node)),
-        }
+        start(hit, stand)
+    }
+}
+
+/// Of a server that is hit as one, all that is down.
+pub(super) fn start(hit: &Hit, stand: &dyn Stand) -> Result<Done, String> {
+    match hit.is_server_wide {
+        true => each_all(&hit.servers, |server: &str| stand.start_server(server)),
+        false => each_all(&hit.nodes, |node: &str| stand.start_node(node)),
     }
 }
 

@@ -28,8 +28,8 @@ impl Limits {
             return Err(format!("{} in force already, at most {most}", names.join(", ")));
         }
         match &self.0.keep_quorum {
-            Some(role) if fault.kind.takes_away() => self.quorum(role, in_force, hit, nodes),
-            _ => Ok(()),
+            Some(role) => self.quorum(role, in_force, (&fault.kind, hit), nodes),
+            None => Ok(()),
         }
     }
 
@@ -37,13 +37,20 @@ impl Limits {
         &self,
         role: &str,
         in_force: &InForce,
-        hit: &Hit,
+        (kind, hit): (&FaultKind, &Hit),
         nodes: &[NodeView],
     ) -> Result<(), String> {
         let members: Vec<&NodeView> = nodes.iter().filter(|n| n.role == role).collect();
-        let taken = in_force.values().filter(|(kind, _)| kind.takes_away()).map(|(_, hit)| hit);
-        let mut lost: BTreeSet<&str> =
-            taken.chain([hit]).flat_map(|hit| members_hit(hit, &members)).collect();
+        let taken_by = |kind: &FaultKind, hit: &Hit| -> BTreeSet<&str> {
+            let taken = members.iter().filter(|n| takes_away(kind, hit, n));
+            taken.map(|n| n.name.as_str()).collect()
+        };
+        let own = taken_by(kind, hit);
+        if own.is_empty() {
+            return Ok(());
+        }
+        let before = in_force.values().flat_map(|(kind, hit)| taken_by(kind, hit));
+        let mut lost: BTreeSet<&str> = before.chain(own).collect();
         lost.extend(members.iter().filter(|n| !n.is_alive).map(|n| n.name.as_str()));
         let majority = members.len() / 2 + 1;
         match members.len() - lost.len() >= majority {
@@ -57,9 +64,22 @@ impl Limits {
     }
 }
 
-fn members_hit<'a>(hit: &Hit, members: &[&'a NodeView]) -> Vec<&'a str> {
-    let is_hit = |n: &&&NodeView| {
-        hit.nodes.contains(&n.name) || hit.is_server_wide && hit.servers.contains(&n.server)
-    };
-    members.iter().filter(is_hit).map(|n| n.name.as_str()).collect()
+/// Whether this node takes no part in anything, or is not heard, while the fault is in force.
+fn takes_away(kind: &FaultKind, hit: &Hit, node: &NodeView) -> bool {
+    match kind {
+        FaultKind::PowerOff => hit.servers.contains(&node.server),
+        kind if kind.takes_away() && hit.is_server_wide => hit.servers.contains(&node.server),
+        kind if kind.takes_away() => hit.nodes.contains(&node.name),
+        kind if cuts_off(kind) => hit.links.iter().any(|l| l.to == node.name),
+        _ => false,
+    }
+}
+
+/// Whether nothing gets through a link that is hit: whoever is dialled cannot be reached there.
+fn cuts_off(kind: &FaultKind) -> bool {
+    match kind {
+        FaultKind::Partition { link } | FaultKind::Stall { link } => link.share >= 1.0,
+        FaultKind::Loss { share, .. } => *share >= 1.0,
+        _ => false,
+    }
 }

@@ -58,7 +58,7 @@ pub trait Stand: Send + Sync {
     /// The node that leads a role now.
     fn leader(&self, role: &str) -> Option<String>;
     fn kill_node(&self, node: &str) -> Result<Done, String>;
-    /// SIGTERM, and wait for the exit.
+    /// SIGTERM, and wait for the exit; the proof says so when it had to be killed in the end.
     fn terminate_node(&self, node: &str) -> Result<Done, String>;
     fn start_node(&self, node: &str) -> Result<Done, String>;
     /// Waits until a node that was started again answers.
@@ -97,6 +97,17 @@ impl Hit {
         let names = if self.is_server_wide { &self.servers } else { &self.nodes };
         names.join(" ")
     }
+
+    /// Its nodes that run now, or those that do not; of a server that is hit as one, of all that it
+    /// holds.
+    fn members(&self, stand: &dyn Stand, alive: bool) -> Vec<String> {
+        let is_hit = |n: &NodeView| match self.is_server_wide {
+            true => self.servers.contains(&n.server),
+            false => self.nodes.contains(&n.name),
+        };
+        let all = stand.nodes().into_iter().filter(|n| is_hit(n) && n.is_alive == alive);
+        all.map(|n| n.name).collect()
+    }
 }
 
 /// One kind of fault. A new one is a file of this shape and a line in [`injector`]; one that only
@@ -110,7 +121,13 @@ trait Injector: Send {
     fn heal_prepared(&self, _hit: &Hit, _stand: &dyn Stand) -> Result<(), String> {
         Ok(())
     }
-    fn inject(&self, hit: &Hit, stand: &dyn Stand) -> Result<Done, String>;
+    /// `is_stopped`: the run is over early, and whatever takes several steps goes no further.
+    fn inject(
+        &self,
+        hit: &Hit,
+        stand: &dyn Stand,
+        is_stopped: &dyn Fn() -> bool,
+    ) -> Result<Done, String>;
     fn heal(&self, hit: &Hit, stand: &dyn Stand) -> Result<Done, String>;
     /// Whether healing may begin; asked again until it may, within a bound.
     fn may_heal(&self, _hit: &Hit, _stand: &dyn Stand) -> bool {
@@ -135,17 +152,33 @@ fn each<T: ?Sized, A: std::borrow::Borrow<T>>(
     all: &[A],
     mut action: impl FnMut(&T) -> Result<Done, String>,
 ) -> Result<Done, String> {
-    let mut total: Option<Done> = None;
+    let done: Result<Vec<Done>, String> = all.iter().map(|one| action(one.borrow())).collect();
+    joined(done?).ok_or_else(|| "nothing was selected".to_string())
+}
+
+/// As [`each`], for heals: a failure keeps none of the others from being done. All that failed is
+/// the error.
+fn each_all<T: ?Sized, A: std::borrow::Borrow<T>>(
+    all: &[A],
+    mut action: impl FnMut(&T) -> Result<Done, String>,
+) -> Result<Done, String> {
+    let (mut done, mut failed) = (Vec::new(), Vec::new());
     for one in all {
-        let done = action(one.borrow())?;
-        total = Some(match total {
-            None => done,
-            Some(before) => Done {
-                began: before.began,
-                proof: format!("{}, {}", before.proof, done.proof),
-                ..done
-            },
-        });
+        match action(one.borrow()) {
+            Ok(one) => done.push(one),
+            Err(why) => failed.push(why),
+        }
     }
-    total.ok_or_else(|| "nothing was selected".to_string())
+    match failed.is_empty() {
+        true => joined(done).ok_or_else(|| "nothing was selected".to_string()),
+        false => Err(failed.join("; ")),
+    }
+}
+
+fn joined(all: Vec<Done>) -> Option<Done> {
+    all.into_iter().reduce(|before, done| Done {
+        began: before.began,
+        proof: format!("{}, {}", before.proof, done.proof),
+        ..done
+    })
 }

@@ -2,7 +2,7 @@
 //! refused, nothing answers. When the repair time is over it is killed and started again.
 
 use super::hold::hold_id;
-use super::{Done, Hit, Injector, Stand, each};
+use super::{Done, Hit, Injector, Stand, each, each_all};
 use crate::fault::Lever;
 
 pub(super) struct PowerOff {
@@ -22,10 +22,10 @@ impl Injector for PowerOff {
     }
 
     fn heal_prepared(&self, hit: &Hit, stand: &dyn Stand) -> Result<(), String> {
-        hit.servers.iter().try_for_each(|s| stand.release(&self.freeze(s).0).map(drop))
+        each_all(&hit.servers, |s: &str| stand.release(&self.freeze(s).0)).map(drop)
     }
 
-    fn inject(&self, hit: &Hit, stand: &dyn Stand) -> Result<Done, String> {
+    fn inject(&self, hit: &Hit, stand: &dyn Stand, _: &dyn Fn() -> bool) -> Result<Done, String> {
         each(&hit.servers, |server: &str| {
             let (id, lever) = self.freeze(server);
             stand.hold(&id, &lever)
@@ -33,7 +33,7 @@ impl Injector for PowerOff {
     }
 
     fn heal(&self, hit: &Hit, stand: &dyn Stand) -> Result<Done, String> {
-        each(&hit.servers, |server: &str| {
+        each_all(&hit.servers, |server: &str| {
             // Killed while frozen: what was silent must not say a last word.
             let killed = stand.kill_server(server)?;
             stand.release(&self.freeze(server).0)?;

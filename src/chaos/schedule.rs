@@ -6,6 +6,7 @@ use super::{Done, Hit, Injector, Stand, injector, select};
 use crate::base::{Nanos, clock};
 use crate::fault::{Fault, Trigger, When};
 use crate::record::{Event, EventKind};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -61,9 +62,10 @@ impl Chaos {
             nodes.iter().find(|n| n.name == node).map(|n| n.role.to_string())
         };
         let triggers = match event.kind {
-            // The first leader of all is no change; it is there before instant 0.
-            EventKind::BecameLeader if event.at_ns > 0 => {
-                role_of(&event.subject).map(Trigger::LeaderChanged).into_iter().collect()
+            EventKind::BecameLeader => {
+                let role = role_of(&event.subject);
+                let is_change = |role: &String| self.shared.leads(role, &event.subject);
+                role.filter(is_change).map(Trigger::LeaderChanged).into_iter().collect()
             }
             EventKind::MemberDown => {
                 let member = event.object.clone();
@@ -86,9 +88,20 @@ impl Chaos {
         self.threads.drain(..).for_each(|t| t.join().unwrap());
     }
 
-    fn finish(&mut self) {
+    /// Whether anything has happened that a fault may wait for.
+    #[cfg(test)]
+    pub(super) fn has_seen_something(&self) -> bool {
+        !self.shared.state().happened.is_empty()
+    }
+
+    /// What is under way goes no further, and is healed.
+    pub(super) fn ask_to_stop(&self) {
         self.shared.state().is_stopped = true;
         self.shared.changed.notify_all();
+    }
+
+    fn finish(&mut self) {
+        self.ask_to_stop();
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
@@ -116,6 +129,8 @@ struct Shared {
 struct State {
     is_stopped: bool,
     in_force: InForce,
+    /// Who led a role last, by role.
+    leaders: BTreeMap<String, String>,
     /// What has happened that a fault may wait for; the first time of each.
     happened: Vec<(Trigger, Nanos)>,
 }
@@ -138,6 +153,13 @@ impl Shared {
         }
         drop(state);
         self.changed.notify_all();
+    }
+
+    /// Whether another node led this role before. The first leader of all is no change, nor is one
+    /// that leads again in a later term.
+    fn leads(&self, role: &str, node: &str) -> bool {
+        let before = self.state().leaders.insert(role.into(), node.into());
+        before.is_some_and(|before| before != node)
     }
 
     /// Waits until an instant of the run; false when the run was stopped before.
@@ -179,12 +201,15 @@ struct Own {
 
 impl Own {
     fn run(&mut self) {
-        let Some(due) = self.due() else { return };
-        if !self.shared.reached(due.saturating_sub(AHEAD)) {
-            return;
+        // What may be due as soon as something has happened is prepared before it has.
+        if let When::After { wait, .. } = &self.fault.when
+            && *wait < AHEAD
+        {
+            self.prepare_ahead();
         }
-        // Whoever it turns out to be: only the choice of the instant itself counts.
-        let _ = self.choose().and_then(|hit| self.prepare(hit));
+        let due = self.due().filter(|due| self.shared.reached(due.saturating_sub(AHEAD)));
+        let Some(due) = due else { return self.unprepare() };
+        self.prepare_ahead();
         if !self.shared.reached(due) {
             return self.unprepare();
         }
@@ -202,6 +227,12 @@ impl Own {
             When::At { at } => Some(*at),
             When::After { after, wait } => Some(self.shared.await_trigger(after)? + *wait),
         }
+    }
+
+    /// Whoever it turns out to be, and whether it is allowed: that is for the instant itself.
+    fn prepare_ahead(&mut self) {
+        let hit = select::resolve(&self.fault.on, self.shared.stand.as_ref());
+        let _ = hit.and_then(|hit| self.prepare(hit));
     }
 
     fn choose(&self) -> Result<Hit, String> {
@@ -239,7 +270,8 @@ impl Own {
     }
 
     fn inject(&mut self, hit: &Hit, due: Nanos) {
-        match self.injector.inject(hit, self.shared.stand.as_ref()) {
+        let is_stopped = || self.shared.state().is_stopped;
+        match self.injector.inject(hit, self.shared.stand.as_ref(), &is_stopped) {
             Ok(done) => {
                 let injected = self.since_start(done.began);
                 self.done(EventKind::FaultInjected, hit, injected, due, &done);

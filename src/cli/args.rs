@@ -1,6 +1,7 @@
 //! What is typed. What it means is in `options` and the commands.
 
 use super::load::LoadArgs;
+use clap::builder::ArgPredicate;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -18,12 +19,22 @@ pub enum Command {
     Compare(CompareArgs),
     /// One run of a target: start, load, chaos, record
     Run(RunArgs),
+    /// Judge a stored record again, by thresholds and against baselines; exit code, JUnit, Markdown
+    Gate(GateArgs),
     /// All drills that fit a target, a run without faults first, and one go/no-go card
     Drill(DrillArgs),
+    /// The highest rate that still meets the objectives, and what to buy for a given audience
+    Capacity(super::commands::capacity::CapacityArgs),
     /// Load one URL, without any file
     Load(Box<LoadArgs>),
     /// Say in words what a profile would do to a target; nothing is fired
     Explain(ExplainArgs),
+    /// Write a commented target and profile to begin with, for a URL or a command
+    Init(super::commands::init::InitArgs),
+    /// Print the JSON Schema of a target's or a profile's file, for editors
+    Schema(super::commands::schema::SchemaArgs),
+    /// Print a script with which a shell completes brunt's words
+    Completions(super::commands::completions::CompletionsArgs),
     /// Start a target, print its addresses, hold it until Ctrl-C
     Up(UpArgs),
     /// Analyse a stored record again and write its reports
@@ -41,8 +52,16 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct Common {
     /// The situation: a file, or a name in profiles/
-    #[arg(short, long, default_value = "campaign")]
+    #[arg(
+        short,
+        long,
+        default_value = "campaign",
+        default_value_if("gate", ArgPredicate::Equals("true".into()), "gate")
+    )]
     pub profile: String,
+    /// Say in words what would be done; nothing is fired
+    #[arg(long)]
+    pub dry_run: bool,
     /// All chance comes from it
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -83,8 +102,38 @@ pub struct CompareArgs {
     /// Change one thing at a time, from the garage to the horizontal target
     #[arg(long, conflicts_with = "targets")]
     pub ladder: bool,
+    /// Is B worse than A? Interleaved pairs of short runs, and a verdict: exit 3 when it is (profile:
+    /// gate, unless -p says another)
+    #[arg(long, conflicts_with = "ladder")]
+    pub gate: bool,
+    /// How long the pairs may take together [default: 5m]
+    #[arg(long, value_name = "TIME", requires = "gate")]
+    pub budget: Option<String>,
+    #[command(flatten)]
+    pub wanted: super::commands::verdict::Wanted,
+    #[command(flatten)]
+    pub published: super::commands::verdict::Published,
     #[command(flatten)]
     pub common: Common,
+}
+
+#[derive(Debug, Args)]
+pub struct GateArgs {
+    /// Folder of a record, or of a `brunt compare A B --gate`
+    pub record: PathBuf,
+    /// What must hold, besides what the run was asked: 'response_time: p(99)<200ms' (repeatable)
+    #[arg(long, value_name = "EXPR")]
+    pub threshold: Vec<String>,
+    /// Records of earlier runs of the same load, at least five, to compare with (repeatable)
+    #[arg(long, value_name = "RECORD", num_args = 1..)]
+    pub baseline: Vec<PathBuf>,
+    #[command(flatten)]
+    pub wanted: super::commands::verdict::Wanted,
+    #[command(flatten)]
+    pub published: super::commands::verdict::Published,
+    /// Print the decision as JSON on stdout
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -72,10 +72,15 @@ fn end(result: anyhow::Result<u8>) -> ExitCode {
 fn run(command: Command) -> anyhow::Result<u8> {
     match command {
         Command::Compare(args) => commands::compare::run(&args),
+        Command::Gate(args) => commands::gate::run(&args),
         Command::Run(args) => commands::run::run(&args),
         Command::Drill(args) => commands::drill::run(&args),
+        Command::Capacity(args) => commands::capacity::run(&args),
         Command::Load(args) => commands::load::run(&args),
         Command::Explain(args) => commands::explain::run(&args),
+        Command::Init(args) => commands::init::run(&args),
+        Command::Schema(args) => commands::schema::run(&args),
+        Command::Completions(args) => commands::completions::run(&args),
         Command::Up(args) => commands::up::run(&args),
         Command::Report(args) => commands::report::run(&args),
         Command::Heal(args) => commands::heal::run(&args),

@@ -23,7 +23,7 @@ pub fn thresholds(asked: &Asked, plan: &Plan) -> Result<Vec<String>> {
     Ok(asked.threshold.clone())
 }
 
-fn check_threshold(text: &str, plan: &Plan) -> Result<()> {
+pub fn check_threshold(text: &str, plan: &Plan) -> Result<()> {
     let threshold: Threshold = text.parse().map_err(|e| anyhow!("--threshold: {e}"))?;
     let fault_names = || plan.faults.iter().map(|f| f.name.as_str()).collect::<Vec<_>>();
     if threshold.metric == Metric::RecoveryTime && plan.faults.is_empty() {

@@ -3,9 +3,10 @@
 use super::lever::Direction;
 use crate::base::units::{duration, size};
 use crate::base::{Bytes, Nanos};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum FaultKind {
     /// SIGKILL to the process; healed by starting it again.
@@ -135,7 +136,7 @@ pub enum FaultKind {
 }
 
 /// What all faults on links have.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OnLink {
     #[serde(default)]
     pub direction: Direction,
@@ -153,7 +154,7 @@ impl Default for OnLink {
 }
 
 /// Who does it to a link.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum LinkBy {
     /// brunt's own proxy, which is in the path from the start.
@@ -164,7 +165,7 @@ pub enum LinkBy {
 }
 
 /// How CPU is taken away.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ThrottleBy {
     /// A smaller quota per period: full speed, then a stall.
@@ -175,7 +176,7 @@ pub enum ThrottleBy {
 }
 
 /// How memory is taken away.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum MemoryBy {
     /// The kernel reclaims beyond it, and kills when that is not enough.

@@ -5,6 +5,7 @@
 //! taking one off leaves the others as they are.
 
 use crate::base::{Bytes, Nanos};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One resource in a changed state. What is absent from it is left as it was.
@@ -40,7 +41,7 @@ pub enum Lever {
 }
 
 /// Which way a fault on a link works: from the dialling end to the dialled one, back, or both.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Direction {
     #[default]

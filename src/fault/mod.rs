@@ -14,6 +14,7 @@ pub use when::{Trigger, When};
 
 use crate::base::Nanos;
 use crate::base::units::duration;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One fault of a plan: what, on whom, when and for how long.
@@ -37,7 +38,7 @@ pub struct Fault {
 }
 
 /// How much may be broken at once.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FaultLimits {
     /// Faults in force at the same time; one more is skipped.

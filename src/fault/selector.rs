@@ -1,7 +1,9 @@
 //! Whom a fault hits. Written `app-1`, `server:app-1`, `app`, `app:25%`, `database/leader`,
 //! `database/replica`, or a link, `app->database/leader`, whose two ends are any of these but a server.
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -80,6 +82,21 @@ impl FromStr for Selector {
         let numbered =
             name.rsplit_once('-').is_some_and(|(_, n)| n.chars().all(|c| c.is_ascii_digit()));
         Ok(if numbered { Selector::Node(name) } else { Selector::Role(name) })
+    }
+}
+
+impl JsonSchema for Selector {
+    fn schema_name() -> Cow<'static, str> {
+        "Selector".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "app-1, server:app-1, app, app:25%, database/leader, database/replica or, \
+                            for a link, app->database",
+            "pattern": "^[A-Za-z0-9]",
+        })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::base::Nanos;
 use crate::base::units::duration;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Repetitions and random times are drawn by the plan, so that this is all that is left.
@@ -22,7 +23,7 @@ pub enum When {
 }
 
 /// What a fault can wait for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Trigger {
     /// Another node than before leads this role.

@@ -58,8 +58,6 @@ pub enum FleetError {
     Service { node: String, what: String },
     #[error("node {node} did not become ready: {why}; its log ends:\n{log}")]
     NotReady { node: String, why: String, log: String },
-    #[error("node {node} still ran {after:?} after SIGTERM and was killed: {proof}")]
-    NotTerminated { node: String, after: Duration, proof: String },
 }
 
 /// What can be different from a usual run.

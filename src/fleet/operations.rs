@@ -9,6 +9,8 @@ use std::time::Duration;
 
 /// For a node to end after SIGTERM.
 const TERMINATE_BOUND: Duration = Duration::from_secs(10);
+/// For a process to take a rule off: it may be stopped, or short of CPU.
+const RELEASE_BOUND: Duration = Duration::from_secs(10);
 
 impl Fleet {
     /// Starts a node that does not run; `FleetEvent::Ready` follows.
@@ -30,15 +32,22 @@ impl Fleet {
     /// SIGTERM, then waits for the exit; it stays down until it is started.
     ///
     /// # Errors
-    /// When it does not run, or had to be killed in the end.
+    /// When it does not run, or still runs after it was killed in the end.
     pub fn terminate_node(&self, node: &str) -> Result<Stamp, FleetError> {
         let sent = self.do_stamped(Ask::TerminateNode { node: node.into() })?;
         if let Some(proof) = self.shared.await_exit(node, TERMINATE_BOUND) {
             return Ok(Stamp { proof, ..sent });
         }
-        let killed = self.kill_node(node)?;
-        let (node, after) = (node.to_string(), TERMINATE_BOUND);
-        Err(FleetError::NotTerminated { node, after, proof: killed.proof })
+        let killed = match self.kill_node(node) {
+            Ok(killed) => killed,
+            // It may have ended after all.
+            Err(e) => match self.shared.await_exit(node, Duration::ZERO) {
+                Some(proof) => return Ok(Stamp { proof, ..sent }),
+                None => return Err(e),
+            },
+        };
+        let proof = format!("killed {TERMINATE_BOUND:?} after SIGTERM: {}", killed.proof);
+        Ok(Stamp { after: killed.after, proof, ..sent })
     }
 
     /// Writes into the journal that this is about to be held, ahead of the instant.
@@ -55,12 +64,15 @@ impl Fleet {
     /// Puts a lever on; `hold` names it until it is released. Several may be on one resource.
     ///
     /// # Errors
-    /// When it cannot be held here, or is not seen to be so; then it is off again.
+    /// When it cannot be held here, or is not seen to be so. It is off again then; but a process
+    /// that did not answer may still take its rule up later, until the hold is released.
     pub fn hold(&self, hold: &str, lever: &Lever) -> Result<Stamp, FleetError> {
-        let stamp = match self.rule_of(lever)? {
-            Some(rule) => rule.put(hold)?,
-            None => self.do_stamped(Ask::Hold { hold: hold.into(), lever: lever.clone() })?,
-        };
+        if let Some(rule) = self.rule_of(lever)? {
+            // Ahead of the asking: what is not answered may have been heard.
+            self.shared.held(hold, lever);
+            return rule.put(hold);
+        }
+        let stamp = self.do_stamped(Ask::Hold { hold: hold.into(), lever: lever.clone() })?;
         self.shared.held(hold, lever);
         Ok(stamp)
     }
@@ -70,8 +82,14 @@ impl Fleet {
     /// # Errors
     /// When the resource is not seen to be as the remaining holds want it.
     pub fn release(&self, hold: &str) -> Result<Stamp, FleetError> {
-        match self.shared.released(hold).map(|lever| self.rule_of(&lever)).transpose()?.flatten() {
-            Some(rule) => rule.delete(hold),
+        let lever = self.shared.released(hold);
+        match lever.as_ref().map(|lever| self.rule_of(lever)).transpose()?.flatten() {
+            Some(rule) => {
+                let is_gone = || self.process_of(&rule.process).is_none();
+                let off = rule.take_off(hold, RELEASE_BOUND, is_gone);
+                // It is told again when it starts again, and may be released once more.
+                off.inspect_err(|_| lever.iter().for_each(|lever| self.shared.held(hold, lever)))
+            }
             None => self.do_stamped(Ask::Release { hold: hold.into() }),
         }
     }

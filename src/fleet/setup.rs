@@ -160,5 +160,20 @@ fn spec(
 }
 
 pub(super) fn absolute(path: &Path) -> Result<PathBuf, FleetError> {
-    std::path::absolute(path).map_err(|cause| FleetError::Folder { folder: path.into(), cause })
+    // The folder of `target.toml` is the empty path, which is this one.
+    std::path::absolute(Path::new(".").join(path))
+        .map_err(|cause| FleetError::Folder { folder: path.into(), cause })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_empty_path_is_the_folder_that_brunt_runs_in() {
+        let here = std::env::current_dir().unwrap();
+        assert_eq!(absolute(Path::new("")).unwrap(), here);
+        assert_eq!(absolute(Path::new("x/y")).unwrap(), here.join("x/y"));
+        assert_eq!(absolute(Path::new("/x")).unwrap(), Path::new("/x"));
+    }
 }

@@ -186,8 +186,17 @@ impl Shared {
             Lever::Link { .. } => node == RELAY,
             _ => false,
         };
+        let put_again = |hold: &str, rule: Rule| {
+            rule.put(hold)?;
+            // It may have been released meanwhile, and taken off before it was put on.
+            match lock(&self.state).holds.contains_key(hold) {
+                true => Ok(()),
+                false => rule.delete(hold).map(drop),
+            }
+        };
         for (hold, lever) in holds.iter().filter(|(_, lever)| is_its(lever)) {
-            if let Some(Err(e)) = Rule::of(lever, &admins).map(|r| r.and_then(|r| r.put(hold))) {
+            let told = Rule::of(lever, &admins).map(|rule| put_again(hold, rule?));
+            if let Some(Err(e)) = told {
                 self.tell(FleetEvent::Note { text: format!("telling {node} again: {e}") });
             }
         }

@@ -50,10 +50,9 @@ fn of_all(card: &DrillCard) -> Vec<Reason> {
     reasons
 }
 
-/// Whether the hypothesis broke without any fault.
+/// Whether the hypothesis broke without any fault, by more than chance.
 fn is_noisy(card: &DrillCard) -> bool {
-    let worst = card.control.as_ref().and_then(|control| control.worst_share);
-    worst.is_some_and(|share| share < card.in_time_needed)
+    card.control.as_ref().is_some_and(|control| control.is_noisy)
 }
 
 /// What one fault did. A run that may not be believed says nothing else.
@@ -68,6 +67,13 @@ fn of_row(row: &DrillRow, is_noisy: bool) -> Vec<Reason> {
         return vec![reason(Decision::CannotSay, text)];
     }
     let mut reasons = Vec::new();
+    if let Some(proof) = &row.no_effect {
+        let text = format!("nothing was tested: the fault had {proof}");
+        reasons.push(reason(Decision::CannotSay, text));
+    }
+    if let Some(why) = &row.heal_failed {
+        reasons.push(reason(Decision::CannotSay, format!("it was not healed: {why}")));
+    }
     match row.lost_writes {
         Some(0) => {}
         Some(lost) => reasons.push(reason(
@@ -79,6 +85,13 @@ fn of_row(row: &DrillRow, is_noisy: bool) -> Vec<Reason> {
             "whether acknowledged writes are lost is not known".into(),
         )),
         None => {}
+    }
+    if let (None | Some(0), unchecked @ 1..) = (row.lost_writes, row.unchecked_writes) {
+        let text = format!(
+            "{unchecked} writes were not looked at, beside {} acknowledged",
+            row.acknowledged_writes
+        );
+        reasons.push(reason(Decision::CannotSay, text));
     }
     if let Some(twice @ 1..) = row.duplicated_writes {
         reasons.push(reason(Decision::NoGo, format!("{twice} writes are there twice")));
@@ -218,15 +231,65 @@ mod tests {
     }
 
     #[test]
+    fn what_did_nothing_was_not_healed_or_not_looked_at_is_no_go_either_way() {
+        let text = |row: DrillRow| {
+            let (decision, texts, _) = judged(vec![row]);
+            assert_eq!(decision, Decision::CannotSay, "{texts:?}");
+            texts[0].clone()
+        };
+        let no_effect = Some("no effect: never throttled in 5.0 s".to_string());
+        let idle = DrillRow { no_effect, ..row(ComeBack::Held) };
+        assert!(text(idle).ends_with("the fault had no effect: never throttled in 5.0 s"));
+        let heal_failed = Some("app-1 did not become ready".to_string());
+        let stuck = DrillRow { heal_failed, ..row(ComeBack::Held) };
+        assert!(text(stuck).contains("not healed: app-1 did not"));
+        let unread = DrillRow { unchecked_writes: 60, ..row(ComeBack::Held) };
+        assert!(text(unread.clone()).starts_with("60 writes were not looked at"));
+        let lost = DrillRow { lost_writes: Some(1), ..unread };
+        assert_eq!(judged(vec![lost]).0, Decision::NoGo, "what is lost is lost");
+    }
+
+    #[test]
+    fn the_card_of_a_run_says_what_its_record_says() {
+        use crate::analysis::drill::{DrillOutcome, Drilled};
+        use crate::analysis::{Run, summarise, testing::power_off_story};
+        use crate::record::{EventKind, Record};
+        let decision = |change: &dyn Fn(&mut Record)| {
+            let story = power_off_story().answered(10..20, 1.0).writes(0..20_000, 50);
+            let mut record = story.read_back(0).build();
+            change(&mut record);
+            let mut summary = summarise(&record);
+            super::super::judge(&mut summary);
+            let runs = vec![Run { record: &record, summary: &summary }];
+            let (name, about) = ("server-lost", "a test");
+            let drilled = Drilled { name, about, outcome: DrillOutcome::Ran(runs) };
+            let mut card = drill_card(None, &[drilled]);
+            (judge_drills(&mut card), card.reasons)
+        };
+        let healed = |record: &mut Record, see: &dyn Fn(&mut crate::record::Event)| {
+            record.events.iter_mut().filter(|e| e.kind == EventKind::FaultHealed).for_each(see);
+        };
+        assert_eq!(decision(&|_| {}), (Decision::Go, vec![]));
+        let nothing = "mechanism=x; proof=no effect: no request met it; now off";
+        let (found, why) = decision(&|r| healed(r, &|e| e.detail = nothing.into()));
+        assert_eq!(found, Decision::CannotSay, "{why:?}");
+        let (found, why) = decision(&|r| healed(r, &|e| e.kind = EventKind::HealFailed));
+        assert_eq!(found, Decision::CannotSay, "{why:?}");
+        let (found, why) = decision(&|r| r.operations_lost = 5);
+        assert_eq!(found, Decision::CannotSay, "{why:?}");
+    }
+
+    #[test]
     fn a_target_that_fails_without_a_fault_cannot_be_judged() {
         let mut card = drill_card(None, &[]);
         card.rows = vec![row(ComeBack::Held)];
         card.in_time_needed = 0.99;
-        let control = |worst_share, is_valid| Control {
+        let control = |worst_share: Option<f64>, is_valid| Control {
             requests: 10,
             in_time_share: worst_share,
             failed_requests: 0,
             worst_share,
+            is_noisy: worst_share == Some(0.9),
             is_valid,
             reasons: vec![],
         };

@@ -1,15 +1,27 @@
 //! Floor 7: judges what analysis found. Measures nothing, and never turns missing data into a pass.
 
+mod capacity;
 mod drill;
+mod history;
+mod pairs;
 mod threshold;
 
 pub use crate::objective::Verdict;
+pub use capacity::{capacity_exit_code, judge_capacity};
 pub use drill::{drill_exit_code, judge_drills};
+pub use history::{
+    FEWEST_BASELINES, HistoryGate, HistoryMeasure, NotComparable, Stored, judge_history,
+};
+pub use pairs::{
+    ABOVE_NEEDED, DETECT, GateCase, GateRule, GatedPairs, KIND as GATE_KIND, LeftOut, Measure,
+    MeasureResult, NotJudged, Pair, PairGate, change_text, is_more_better, judge_pair_runs,
+    unbelievable, unit, wants_another,
+};
 pub use threshold::evaluate;
 
-use crate::analysis::{About, Comparison, Level, Recovery, Summary};
-use crate::objective::{Met, Threshold, ThresholdError};
-use crate::plan::Plan;
+use crate::analysis::{About, Comparison, Level, Recovery, Summary, broken_by_second};
+use crate::objective::{Met, Objective, Threshold, ThresholdError};
+use crate::record::{Record, RecordError};
 
 /// Exit codes; documented, and never reused for something else.
 pub mod exit_code {
@@ -30,20 +42,39 @@ pub mod exit_code {
     pub const TERMINATED: u8 = 143;
 }
 
-/// Evaluates thresholds, then judges.
-pub fn judge_by(s: &mut Summary, thresholds: &[Threshold]) -> Verdict {
-    s.objectives = thresholds.iter().map(|t| evaluate(t, s)).collect();
-    judge(s)
+/// Evaluates thresholds on a record and its summary, then judges.
+///
+/// # Errors
+/// When the record's seconds cannot be read.
+pub fn judge_by(
+    s: &mut Summary,
+    record: &Record,
+    thresholds: &[Threshold],
+) -> Result<Verdict, JudgeError> {
+    let seconds = broken_by_second(record, thresholds)?;
+    let both = thresholds.iter().zip(&seconds);
+    s.objectives = both.map(|(t, seconds)| evaluate(t, s, seconds.as_deref())).collect();
+    Ok(judge(s))
 }
 
 /// Judges a run by what its plan asks for.
 ///
 /// # Errors
-/// When a threshold cannot be read: another brunt's, or a manifest that was changed.
-pub fn judge_as_planned(s: &mut Summary, plan: &Plan) -> Result<Verdict, ThresholdError> {
-    let thresholds: Vec<Threshold> =
-        plan.thresholds.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
-    Ok(judge_by(s, &thresholds))
+/// When a threshold cannot be read (another brunt's, or a manifest that was changed), or the
+/// record's seconds.
+pub fn judge_as_planned(s: &mut Summary, record: &Record) -> Result<Verdict, JudgeError> {
+    let asked = record.manifest.plan.thresholds.iter();
+    let thresholds: Vec<Threshold> = asked.map(|text| text.parse()).collect::<Result<_, _>>()?;
+    judge_by(s, record, &thresholds)
+}
+
+/// Why a record cannot be judged.
+#[derive(Debug, thiserror::Error)]
+pub enum JudgeError {
+    #[error("manifest.json: {0}")]
+    Threshold(#[from] ThresholdError),
+    #[error(transparent)]
+    Record(#[from] RecordError),
 }
 
 /// Judges a run by its validity and its objectives, and writes the verdict into the summary.
@@ -70,7 +101,7 @@ pub fn judge(s: &mut Summary) -> Verdict {
             Met::NoData => (Verdict::Invalid, "has no data"),
         };
         verdict = verdict.max(of_objective);
-        reasons.push(format!("objective {} {what}", objective.expression));
+        reasons.push(format!("objective {} {what}{}", objective.expression, why(objective)));
     }
     if let Some((of_recovery, reason)) = unrecovered(s) {
         verdict = verdict.max(of_recovery);
@@ -78,6 +109,24 @@ pub fn judge(s: &mut Summary) -> Verdict {
     }
     (s.verdict, s.reasons) = (verdict, reasons);
     verdict
+}
+
+/// What an objective about a share rests on, and how much it lacks.
+fn why(objective: &Objective) -> String {
+    let Some(seen) = &objective.evidence else { return String::new() };
+    let percent = |share: f64| format!("{:.2}", share * 100.0);
+    let broke = format!(
+        ": {} % of {} requests broke it (95 % bounds {} to {}), {} % may",
+        percent(seen.share),
+        seen.requests,
+        percent(seen.low),
+        percent(seen.high),
+        percent(seen.allowed)
+    );
+    match seen.needed {
+        Some(needed) => format!("{broke}; about {needed} requests would decide"),
+        None => broke,
+    }
 }
 
 /// What speaks against a run that had to be well again after its faults.
@@ -127,6 +176,16 @@ pub fn compare_exit_code(c: &Comparison, is_gate: bool, allow_inconclusive: bool
     }
 }
 
+/// The exit code of a verdict that was asked for.
+pub fn verdict_exit_code(verdict: Verdict, allow_inconclusive: bool) -> u8 {
+    match verdict {
+        Verdict::Invalid => exit_code::INVALID,
+        Verdict::Fail => exit_code::FAILED,
+        Verdict::Inconclusive if !allow_inconclusive => exit_code::INCONCLUSIVE,
+        Verdict::Inconclusive | Verdict::Pass => exit_code::PASS,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,7 +195,8 @@ mod tests {
     use crate::record::EventKind;
 
     fn objective(verdict: Met) -> Objective {
-        Objective { expression: "errors: rate<0.01".into(), observed: None, verdict }
+        let expression = "errors: rate<0.01".into();
+        Objective { expression, observed: None, verdict, evidence: None }
     }
 
     fn judged(builder: Builder, objectives: &[Met]) -> (Verdict, u8) {
@@ -166,23 +226,23 @@ mod tests {
         let asked = ["response_time: p(99)<1ns", "errors: rate<0.5"];
         record.manifest.plan.thresholds = asked.map(String::from).to_vec();
         let text = serde_json::to_string(&record.manifest.plan).unwrap();
-        let stored: Plan = serde_json::from_str(&text).unwrap();
+        record.manifest.plan = serde_json::from_str(&text).unwrap();
         let mut s = summarise(&record);
-        assert_eq!(judge_as_planned(&mut s, &stored).unwrap(), Verdict::Fail);
+        assert_eq!(judge_as_planned(&mut s, &record).unwrap(), Verdict::Fail);
         assert_eq!(s.objectives.iter().map(|o| &o.expression).collect::<Vec<_>>(), asked);
         record.manifest.plan.thresholds = vec!["moods: good".into()];
-        let error = judge_as_planned(&mut s, &record.manifest.plan).unwrap_err().to_string();
+        let error = judge_as_planned(&mut s, &record).unwrap_err().to_string();
         assert!(error.contains("moods"), "{error}");
     }
 
     #[test]
     fn a_plan_of_before_asks_for_nothing() {
-        let record = Builder::new("vertical").build();
+        let mut record = Builder::new("vertical").build();
         let mut old = serde_json::to_value(&record.manifest.plan).unwrap();
         old.as_object_mut().unwrap().remove("thresholds").unwrap();
-        let plan: Plan = serde_json::from_value(old).unwrap();
+        record.manifest.plan = serde_json::from_value(old).unwrap();
         let mut s = summarise(&record);
-        assert_eq!(judge_as_planned(&mut s, &plan).unwrap(), Verdict::Pass);
+        assert_eq!(judge_as_planned(&mut s, &record).unwrap(), Verdict::Pass);
         assert!(s.objectives.is_empty());
     }
 

@@ -1,10 +1,52 @@
 //! Thresholds against a summary. Missing data is its own answer.
 
+use crate::analysis::stats::{Block, ShareRule, ShareVerdict, judge_share};
 use crate::analysis::{Summary, TimeSummary};
-use crate::objective::{Aggregation, Met, Metric, Objective, Threshold};
+use crate::objective::{Aggregation, Evidence, Met, Metric, Objective, Threshold};
 use crate::record::Ledger;
 
-pub fn evaluate(t: &Threshold, s: &Summary) -> Objective {
+/// Judges one threshold. Where it says which share of the requests may break it, their seconds say
+/// how sure that is; else it is about what was observed.
+pub fn evaluate(t: &Threshold, s: &Summary, seconds: Option<&[Block]>) -> Objective {
+    let plain = evaluate_plainly(t, s);
+    match (t.allowed_share(), seconds) {
+        (Some(allowed), Some(seconds)) => by_share(t, s, allowed, seconds, plain.observed),
+        _ => plain,
+    }
+}
+
+fn by_share(
+    t: &Threshold,
+    s: &Summary,
+    allowed: f64,
+    seconds: &[Block],
+    observed: Option<f64>,
+) -> Objective {
+    // A short run is judged by its counts: that its seconds are few is no reason to say nothing.
+    let seen = judge_share(seconds, ShareRule { fewest_blocks: 1, ..ShareRule::new(allowed) });
+    let verdict = match seen.verdict {
+        _ if seen.arrivals == 0 => Met::NoData,
+        ShareVerdict::Pass => Met::Pass,
+        ShareVerdict::Fail if s.validity.is_lower_bound && is_bounded(t.metric) => {
+            Met::Inconclusive
+        }
+        ShareVerdict::Fail => Met::Fail,
+        ShareVerdict::Inconclusive => Met::Inconclusive,
+    };
+    let evidence = (seen.arrivals > 0).then_some(Evidence {
+        allowed,
+        share: seen.share,
+        low: seen.low,
+        high: seen.high,
+        requests: seen.arrivals,
+        seconds: seconds.len() as u32,
+        design_effect: seen.design_effect,
+        needed: seen.needed,
+    });
+    Objective { expression: t.expression.clone(), observed, verdict, evidence }
+}
+
+fn evaluate_plainly(t: &Threshold, s: &Summary) -> Objective {
     let observed = match t.metric {
         Metric::ResponseTime => response_times(t, s).and_then(|times| aggregate(times, t)),
         Metric::ServiceTime => service_times(t, s).and_then(|times| aggregate(times, t)),
@@ -25,7 +67,7 @@ pub fn evaluate(t: &Threshold, s: &Summary) -> Objective {
         Some(_) => Met::Fail,
         None => Met::NoData,
     };
-    Objective { expression: t.expression.clone(), observed, verdict }
+    Objective { expression: t.expression.clone(), observed, verdict, evidence: None }
 }
 
 /// What a generator at its limit makes look worse than it is.
@@ -101,7 +143,7 @@ fn recovery(t: &Threshold, s: &Summary) -> Objective {
         (false, Some(value)) if t.comparator.holds(value, t.limit) => Met::Pass,
         (false, _) => Met::Fail,
     };
-    Objective { expression: t.expression.clone(), observed, verdict }
+    Objective { expression: t.expression.clone(), observed, verdict, evidence: None }
 }
 
 #[cfg(test)]
@@ -130,7 +172,7 @@ mod tests {
             ("recovery_time{fault:other}: max<10s", &sound, Met::NoData),
             ("start_lag: p(99)<1ms", &sound, Met::Pass),
         ] {
-            let met = evaluate(&text.parse().unwrap(), s);
+            let met = evaluate(&text.parse().unwrap(), s, None);
             assert_eq!(met.verdict, verdict, "{met:?}");
         }
     }
@@ -141,7 +183,7 @@ mod tests {
             let mut s = summarise(&power_off_story().build());
             (s.data.lost, s.data.unchecked, s.data.not_recorded) =
                 (Some(lost), unchecked, not_recorded);
-            evaluate(&"lost_writes: count==0".parse().unwrap(), &s).verdict
+            evaluate(&"lost_writes: count==0".parse().unwrap(), &s, None).verdict
         };
         assert_eq!(met(0, 0, 0), Met::Pass);
         assert_eq!((met(0, 1, 0), met(0, 0, 1)), (Met::NoData, Met::NoData));
@@ -151,12 +193,44 @@ mod tests {
     #[test]
     fn what_a_generator_at_its_limit_missed_is_no_failure_of_the_target() {
         let mut s = summarise(&power_off_story().build());
-        let verdict = |s: &Summary, text: &str| evaluate(&text.parse().unwrap(), s).verdict;
+        let verdict = |s: &Summary, text: &str| evaluate(&text.parse().unwrap(), s, None).verdict;
         let missed = ["throughput: rate>450", "response_time{phase:peak}: p(95)<10ms"];
         assert!(missed.iter().all(|text| verdict(&s, text) == Met::Fail));
         s.validity.is_lower_bound = true;
         assert!(missed.iter().all(|text| verdict(&s, text) == Met::Inconclusive));
         assert_eq!(verdict(&s, "throughput: rate>1"), Met::Pass);
         assert_eq!(verdict(&s, "errors{request:feed}: rate<0.01"), Met::Fail);
+    }
+
+    fn by_seconds(text: &str, seconds: &[(u64, u64)]) -> Objective {
+        let s = summarise(&power_off_story().build());
+        let block = |&(arrivals, violations)| Block { arrivals, violations };
+        let blocks: Vec<Block> = seconds.iter().map(block).collect();
+        evaluate(&text.parse().unwrap(), &s, Some(&blocks))
+    }
+
+    #[test]
+    fn a_share_is_judged_by_how_sure_it_is() {
+        let text = "response_time: p(99)<200ms";
+        assert_eq!(by_seconds(text, &[(100, 0); 60]).verdict, Met::Pass);
+        assert_eq!(by_seconds(text, &[(100, 5); 60]).verdict, Met::Fail);
+        let close = by_seconds(text, &[(100, 1); 60]);
+        assert_eq!(close.verdict, Met::Inconclusive);
+        let few = by_seconds(text, &[(10, 0); 20]);
+        assert_eq!((few.verdict, few.evidence.unwrap().needed), (Met::Inconclusive, Some(299)));
+        assert_eq!(by_seconds(text, &[]).verdict, Met::NoData);
+        let mut burst = vec![(100, 0); 60];
+        burst[20..24].fill((100, 12));
+        let bursty = by_seconds(text, &burst);
+        assert_eq!(bursty.verdict, Met::Inconclusive, "0.8 % in one burst prove nothing");
+        assert!(bursty.evidence.unwrap().design_effect > 5.0, "{bursty:?}");
+    }
+
+    #[test]
+    fn a_short_run_is_judged_by_its_counts_and_that_none_fails_by_what_was_seen() {
+        assert_eq!(by_seconds("errors: rate<0.01", &[(500, 0)]).verdict, Met::Pass);
+        assert_eq!(by_seconds("errors: rate<0.01", &[(250, 0)]).verdict, Met::Inconclusive);
+        let none = by_seconds("errors: rate<=0", &[(500, 0)]);
+        assert_eq!((none.verdict, none.evidence), (Met::Fail, None), "the story has errors");
     }
 }

@@ -34,8 +34,9 @@ enum Watched {
 /// The live numbers of one second. What is absent was not measured, and crosses no line.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Reading<'a> {
-    /// Of the requests that ended in it.
+    /// Of the requests of which it became known in it: they ended, or were too late unanswered.
     pub in_time_share: Option<f64>,
+    /// Of the requests that ended in it.
     pub error_share: Option<f64>,
     pub start_lag: Option<&'a Histogram>,
     pub response_time: Option<&'a Histogram>,

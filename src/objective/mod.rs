@@ -59,6 +59,33 @@ pub struct Objective {
     pub expression: String,
     pub observed: Option<f64>,
     pub verdict: Met,
+    /// What the verdict rests on, where it is about a share of the requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
+}
+
+/// The share of the requests that broke an objective, with one-sided bounds of 95 % each.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// The share that may.
+    pub allowed: f64,
+    pub share: f64,
+    pub low: f64,
+    pub high: f64,
+    pub requests: u64,
+    pub seconds: u32,
+    /// By how much bursts thin the evidence; 1 when what breaks it comes independently.
+    pub design_effect: f64,
+    /// Requests with which the share seen would decide; `None` when it did, or never will because it
+    /// lies on the allowed share.
+    pub needed: Option<u64>,
+}
+
+impl Evidence {
+    /// As many independent requests would say as much.
+    pub fn effective(&self) -> f64 {
+        self.requests as f64 / self.design_effect
+    }
 }
 
 #[cfg(test)]

@@ -104,6 +104,25 @@ pub struct Threshold {
     pub limit: f64,
 }
 
+impl Threshold {
+    /// The share of the requests that may break it, where it is about one: 0.01 of a p(99), of
+    /// `errors: rate<0.01` and of `in_time: rate>0.99`. That not a single one may is a statement about
+    /// those observed, and no sample shows it of others.
+    pub fn allowed_share(&self) -> Option<f64> {
+        use Comparator::{Greater, GreaterOrEqual, Less, LessOrEqual};
+        let share = match (self.metric, self.aggregation, self.comparator) {
+            (Metric::ResponseTime | Metric::ServiceTime, how, Less | LessOrEqual) => match how {
+                Aggregation::Quantile(q) => 1.0 - q.0,
+                _ => return None,
+            },
+            (Metric::Errors, _, Less | LessOrEqual) => self.limit,
+            (Metric::InTime, _, Greater | GreaterOrEqual) => 1.0 - self.limit,
+            _ => return None,
+        };
+        (share > 0.0 && share < 1.0).then_some(share)
+    }
+}
+
 #[derive(Debug, PartialEq, thiserror::Error)]
 #[error("threshold `{expression}`: {problem}; write it like {example}")]
 pub struct ThresholdError {
@@ -230,6 +249,24 @@ mod tests {
         let t: Threshold = "response_time{phase:server lost}: p(99.9) <= 1.5s".parse().unwrap();
         assert_eq!(t.label, Some(("phase".into(), "server lost".into())));
         assert_eq!((t.limit, t.comparator), (1.5e9, Comparator::LessOrEqual));
+    }
+
+    #[test]
+    fn what_may_break_it_is_a_share_where_it_is_about_one() {
+        let share = |text: &str| text.parse::<Threshold>().unwrap().allowed_share();
+        for (text, allowed) in [
+            ("response_time: p(99)<200ms", 0.01),
+            ("service_time: p(50)<=1s", 0.5),
+            ("errors: rate<0.001", 0.001),
+            ("in_time: rate>=0.95", 0.05),
+        ] {
+            assert!((share(text).unwrap() - allowed).abs() < 1e-12, "{text}");
+        }
+        for text in
+            ["response_time: max<1s", "errors: rate<=0", "in_time: rate>=1", "errors: rate>0.5"]
+        {
+            assert_eq!(share(text), None, "{text}");
+        }
     }
 
     #[test]

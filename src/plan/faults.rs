@@ -40,6 +40,13 @@ pub(super) fn faults(
             );
             return Err(refuse("kind", problem));
         }
+        if let (FaultKind::DiskSlow { .. }, Some(full)) = (&kind, fills_the_folder(profile)) {
+            let problem = format!(
+                "fault `{full}` fills the data folder, which is in memory for that, where no disk's \
+                 rate counts; put one of them into a profile of its own"
+            );
+            return Err(refuse("kind", problem));
+        }
         if let Some(missing) = missing(&fault.on, topology) {
             return Err(PlanError::FaultTarget {
                 profile: profile.name.clone(),
@@ -71,6 +78,13 @@ pub(super) fn faults(
 }
 
 /// Every instant at which this fault fires, as far as a plan can know it.
+fn fills_the_folder(profile: &Profile) -> Option<&str> {
+    let fills = |fault: &&ProfileFault| {
+        fault.fault_kind().is_ok_and(|kind| kind.need() == Need::BoundedFolder)
+    };
+    profile.fault.iter().find(fills).map(|fault| fault.name.as_str())
+}
+
 fn whens(fault: &ProfileFault, load_lasts: Nanos, seed: u64, index: u64) -> Vec<When> {
     if let Some(after) = &fault.after {
         let wait = fault.wait.unwrap_or_default();

@@ -192,6 +192,17 @@ start = { attach = { port = 8080 } }
     }
 
     #[test]
+    fn a_folder_in_memory_has_no_slow_disk() {
+        let target = crate::target::load("horizontal").unwrap();
+        let slow = "kind = \"disk-slow\"\nrate = \"1MiB\"\non = \"database-1\"\nlasts = \"1s\"";
+        plan(&target, slow).unwrap();
+        let full = "[[fault]]\nname = \"g\"\nat = \"3s\"\nkind = \"disk-full\"\nlasts = \"1s\"\n\
+                    on = \"database\"";
+        let error = refusal(&target, &format!("{slow}\n{full}"));
+        assert!(error.contains("fault.f.kind") && error.contains("fault `g` fills"), "{error}");
+    }
+
+    #[test]
     fn on_what_is_attached_only_what_is_allowed() {
         let target = crate::target::read("shop.toml", SHOP, &[]).unwrap();
         for (fault, says) in [

@@ -18,6 +18,7 @@ const PROFILES: Library = Library {
         ("drill-origin-down", include_str!("../../profiles/drill-origin-down.toml")),
         ("drill-server-lost", include_str!("../../profiles/drill-server-lost.toml")),
         ("drill-slow-replica", include_str!("../../profiles/drill-slow-replica.toml")),
+        ("gate", include_str!("../../profiles/gate.toml")),
         ("smoke", include_str!("../../profiles/smoke.toml")),
     ],
 };

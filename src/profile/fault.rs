@@ -5,40 +5,49 @@ use crate::base::Nanos;
 use crate::base::document::nearest;
 use crate::base::units::duration;
 use crate::fault::{FaultKind, FaultLimits, LinkBy, Need, Selector, ThrottleBy, Trigger};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// `[[fault]]`. Exactly one of `at`, `after` and `per_minute` says when.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct ProfileFault {
     pub name: String,
     pub on: Selector,
     /// Since the start of the run; an offset within one heartbeat is drawn from the seed.
     #[serde(default, deserialize_with = "some_duration")]
+    #[schemars(with = "Option<duration>")]
     pub at: Option<Nanos>,
     /// So long after something happened for the first time: `{ leader-changed = "database" }`.
     #[serde(default)]
     pub after: Option<Trigger>,
     #[serde(default, deserialize_with = "some_duration")]
+    #[schemars(with = "Option<duration>")]
     pub wait: Option<Nanos>,
     /// Again and again, `times` in all, each moved by up to `jitter`, drawn from the seed.
     #[serde(default, deserialize_with = "some_duration")]
+    #[schemars(with = "Option<duration>")]
     pub every: Option<Nanos>,
     #[serde(default)]
     pub times: Option<u32>,
     #[serde(default, deserialize_with = "some_duration")]
+    #[schemars(with = "Option<duration>")]
     pub jitter: Option<Nanos>,
     /// At random, so often in the mean, between `from` and `until`; drawn from the seed.
     #[serde(default)]
     pub per_minute: Option<f64>,
     #[serde(default, deserialize_with = "some_duration")]
+    #[schemars(with = "Option<duration>")]
     pub from: Option<Nanos>,
     #[serde(default, deserialize_with = "some_duration")]
+    #[schemars(with = "Option<duration>")]
     pub until: Option<Nanos>,
     /// Until it is healed; the repair time of a kill, a terminate and a power-off.
     #[serde(default, with = "duration")]
     pub lasts: Nanos,
     /// `kind` and its magnitudes.
     #[serde(flatten)]
+    #[schemars(with = "FaultKind")]
     rest: toml::Table,
 }
 
@@ -52,6 +61,26 @@ fn wrong<T>(key: &str, problem: impl Into<String>) -> Result<T, Wrong> {
 }
 
 impl ProfileFault {
+    /// A fault of this kind, once.
+    pub fn once(name: &str, kind: &FaultKind, on: Selector, at: Nanos, lasts: Nanos) -> Self {
+        let rest = toml::Table::try_from(kind).expect("every kind writes itself as a table");
+        ProfileFault {
+            name: name.into(),
+            on,
+            at: Some(at),
+            after: None,
+            wait: None,
+            every: None,
+            times: None,
+            jitter: None,
+            per_minute: None,
+            from: None,
+            until: None,
+            lasts,
+            rest,
+        }
+    }
+
     /// The kind with its magnitude.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! `[feeder.NAME]`: a table of values from a CSV file.
 
 use crate::base::random::mix;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::fs::File;
 use std::io::Read;
@@ -14,7 +15,7 @@ const BODY_MAX: u64 = 16 * MIB;
 /// Most cells of a feeder; each is a text of its own in the plan.
 const CELLS_MAX: usize = 4_000_000;
 
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FeederSpec {
     /// CSV with a header row, relative to the profile's file.
@@ -27,7 +28,7 @@ pub struct FeederSpec {
 }
 
 /// Which row a request gets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Order {
     #[default]

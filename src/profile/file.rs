@@ -10,12 +10,14 @@ use crate::base::document::DocumentError;
 use crate::base::library::LibraryError;
 use crate::base::units::duration;
 use crate::workload::Shape;
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
 
 /// A situation that a target is put into.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = or_from_base)]
 pub struct Profile {
     #[serde(skip)]
     pub name: String,
@@ -40,6 +42,7 @@ pub struct Profile {
     pub connections: Option<u32>,
     /// Of a closed loop: from an answer to the user's next request.
     #[serde(default, deserialize_with = "some_duration")]
+    #[schemars(with = "Option<duration>")]
     pub think: Option<Nanos>,
     #[serde(default)]
     pub transport: TransportSpec,
@@ -69,7 +72,7 @@ pub struct Profile {
     pub faults: FaultsSpec,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ArrivalKind {
     #[default]
@@ -80,7 +83,7 @@ pub enum ArrivalKind {
 }
 
 /// `[steady]`: the hypothesis that must hold before the first fault.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Steady {
     /// Share of requests in time.
@@ -96,7 +99,7 @@ impl Default for Steady {
 }
 
 /// `[retry]`: visitors who got an error or no answer ask again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Retry {
     /// Times in all, the first included.
@@ -107,7 +110,7 @@ pub struct Retry {
 }
 
 /// `[[phase]]`.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Phase {
     pub name: String,
@@ -126,16 +129,18 @@ pub struct Phase {
     pub levels: Option<u32>,
     /// Of a sine: from one low to the next.
     #[serde(default, deserialize_with = "some_duration")]
+    #[schemars(with = "Option<duration>")]
     pub period: Option<Nanos>,
     /// Of a spike: after this long, what it is above `from` has fallen to 37 %.
     #[serde(default, deserialize_with = "some_duration")]
+    #[schemars(with = "Option<duration>")]
     pub decay: Option<Nanos>,
     #[serde(default = "yes")]
     pub measured: bool,
 }
 
 /// How the rate of a phase goes from `from` to `rate`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ShapeName {
     /// Along a line.
@@ -195,7 +200,7 @@ impl Phase {
 }
 
 /// `[[request]]`.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
     pub name: String,
@@ -227,7 +232,7 @@ pub struct Request {
     pub check: Option<CheckSpec>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CheckSpec {
     Read,
@@ -235,7 +240,7 @@ pub enum CheckSpec {
 }
 
 /// `[value.NAME]`: exactly one of these.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum ValueSpec {
     Zipf {
@@ -257,7 +262,7 @@ pub enum ValueSpec {
 }
 
 /// `[[region]]`.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Region {
     pub name: String,
@@ -265,7 +270,7 @@ pub struct Region {
 }
 
 /// `[distance]`: the round trip between two different regions; within one it is nothing.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Distance {
     #[serde(default, with = "duration")]
@@ -275,6 +280,13 @@ pub struct Distance {
 /// A duration where there may be none.
 pub(super) fn some_duration<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Nanos>, D::Error> {
     duration::deserialize(d).map(Some)
+}
+
+/// What a profile does not write itself its base may have.
+fn or_from_base(schema: &mut Schema) {
+    let required = schema.remove("required").unwrap_or_default();
+    let ways = serde_json::json!([{ "required": ["base"] }, { "required": required }]);
+    schema.insert("anyOf".into(), ways);
 }
 
 fn one() -> u64 {

@@ -1,5 +1,6 @@
 //! Floor 2: reads and checks a profile's TOML: a named situation of phases, requests and faults.
 
+mod audience;
 mod base;
 mod bundled;
 mod check;
@@ -11,6 +12,7 @@ mod files;
 mod rate;
 mod transport;
 
+pub use audience::of_audience;
 pub use expect::{ExpectSpec, JsonSpec, Many};
 pub use fault::{FaultsSpec, ProfileFault};
 pub use feeder::{FeederSpec, Order, Table};
@@ -21,7 +23,7 @@ pub use file::{
 pub use rate::RelativeRate;
 pub use transport::{Http2Spec, ProtocolName, TransportSpec};
 
-use crate::base::document;
+use crate::base::{document, schema};
 use base::Written;
 use std::path::Path;
 
@@ -63,6 +65,11 @@ pub fn read(
     profile.read_files(&written)?;
     profile.check(&|key| written.place(key))?;
     Ok(profile)
+}
+
+/// The JSON Schema of a profile's file, as text.
+pub fn json_schema() -> String {
+    schema::of::<Profile>("A brunt profile")
 }
 
 /// Names of every profile that can be named without a path.

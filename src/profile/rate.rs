@@ -1,7 +1,9 @@
 //! Rates of a profile: absolute (`500/s`) or relative to the target's work (`3.5 units`).
 
 use crate::base::units::parse_rate;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de::Error};
+use std::borrow::Cow;
 
 /// `3.5 units` is the rate whose uncached cost keeps 3.5 units busy, so that 2 cores and 64 live
 /// the same story.
@@ -42,6 +44,20 @@ impl<'de> Deserialize<'de> for RelativeRate {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let text = String::deserialize(d)?;
         RelativeRate::parse(&text).map_err(D::Error::custom)
+    }
+}
+
+impl JsonSchema for RelativeRate {
+    fn schema_name() -> Cow<'static, str> {
+        "Rate".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "A rate: 500/s, 30/m or 10k; or, relative to the target's work, 3.5 units",
+            "pattern": "[0-9]",
+        })
     }
 }
 

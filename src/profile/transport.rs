@@ -2,10 +2,12 @@
 
 use super::file::some_duration;
 use crate::base::Nanos;
+use crate::base::units::{duration, size};
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de::Error};
 use std::net::IpAddr;
 
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TransportSpec {
     pub protocol: ProtocolName,
@@ -13,6 +15,7 @@ pub struct TransportSpec {
     pub keep_alive: bool,
     pub requests_per_connection: Option<u64>,
     #[serde(deserialize_with = "some_duration")]
+    #[schemars(with = "Option<duration>")]
     pub connect_timeout: Option<Nanos>,
     /// Local addresses to connect from, in turn.
     pub sources: Vec<IpAddr>,
@@ -45,7 +48,7 @@ impl Default for TransportSpec {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProtocolName {
     #[default]
@@ -55,14 +58,16 @@ pub enum ProtocolName {
 }
 
 /// `[transport.http2]`: without a number, the plan's own.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Http2Spec {
     /// Requests at once on a connection.
     pub streams: Option<u32>,
     #[serde(deserialize_with = "some_size")]
+    #[schemars(with = "Option<size>")]
     pub stream_window: Option<u32>,
     #[serde(deserialize_with = "some_size")]
+    #[schemars(with = "Option<size>")]
     pub connection_window: Option<u32>,
 }
 

@@ -1,7 +1,7 @@
 //! The rows and documents that a record's folder holds, as values. `Recorder` writes them,
 //! `Record::open` reads them; analysis and reports see only these.
 
-use super::{Cause, Event, Ledger, Operation, Outcome, Tag};
+use super::{Cause, Event, Heat, Ledger, Operation, Outcome, Tag};
 use crate::base::{Histogram, Nanos};
 use crate::plan::Plan;
 use serde::{Deserialize, Serialize};
@@ -130,6 +130,8 @@ pub struct Record {
     pub events: Vec<Event>,
     /// Merged over the run, by tag.
     pub latency: BTreeMap<Tag, Histogram>,
+    /// The response times of all requests, by the second in which they completed.
+    pub heat: Heat,
     /// `(outcome, cause, count)` over the whole run.
     pub causes: Vec<(Outcome, Cause, u64)>,
     /// Operations on checked keys, in the order in which they were written.

@@ -26,6 +26,13 @@ pub(super) struct Line<'a> {
     pub histogram: Histogram,
 }
 
+impl Line<'_> {
+    /// In which most of the interval lies: snapshots come a little after the second they close.
+    pub(super) fn second(&self) -> u32 {
+        ((self.start.0 + self.length.0 / 2) / Nanos::SECOND.0) as u32
+    }
+}
+
 impl LogWriter {
     pub fn new() -> LogWriter {
         LogWriter { serializer: V2DeflateSerializer::new(), encoded: Vec::new() }

@@ -4,6 +4,7 @@
 mod error;
 mod event;
 mod files;
+mod heat;
 mod history;
 mod hlog;
 mod names;
@@ -19,5 +20,6 @@ pub(crate) mod tests;
 pub use error::RecordError;
 pub use event::{Event, EventKind, NodeEvent, NodeEventKind};
 pub use files::{GeneratorUsage, Manifest, NodeRow, Record, SCHEMA, SeriesRow, WORKER};
+pub use heat::{Heat, HeatSecond};
 pub use recorder::Recorder;
 pub use snapshot::{Cause, Cell, Ledger, Operation, OperationKind, Outcome, Snapshot, Tag};

@@ -3,7 +3,8 @@
 
 use super::recorder::Seal;
 use super::{
-    Event, Manifest, NodeRow, Outcome, Record, RecordError, SCHEMA, SeriesRow, history, hlog, names,
+    Event, Heat, Manifest, NodeRow, Outcome, Record, RecordError, SCHEMA, SeriesRow, Tag, history,
+    hlog, names,
 };
 use crate::base::{Histogram, Nanos};
 use hdrhistogram::serialization::Deserializer;
@@ -19,7 +20,7 @@ impl Record {
     pub fn open(folder: &Path) -> Result<Record, RecordError> {
         let manifest = manifest(folder)?;
         let load = &manifest.plan.load;
-        let (latency, last_interval) = latency(folder, &names::tags(load))?;
+        let (latency, heat, last_interval) = latency(folder, &names::tags(load))?;
         let series: Vec<SeriesRow> = merged(rows(folder, names::SERIES)?);
         let seal = seal(folder)?;
         let causes: Vec<(Outcome, String, u64)> = rows(folder, names::CAUSES)?;
@@ -34,6 +35,7 @@ impl Record {
             nodes: rows::<NodeRow>(folder, names::NODES)?,
             events: rows::<Event>(folder, names::EVENTS)?,
             latency,
+            heat,
             causes: causes
                 .into_iter()
                 .filter_map(|(outcome, cause, n)| Some((outcome, names::cause_of(&cause)?, n)))
@@ -45,6 +47,22 @@ impl Record {
             cut_short: seal.as_ref().and_then(|s| s.cut_short.clone()),
             ended: seal.map_or(seen, |s| Nanos(s.ended_ns)),
             manifest,
+        })
+    }
+
+    /// Reads the latency log again, interval by interval, since a record in memory holds only what
+    /// they add up to: a tag, the second in which most of the interval lies, and its histogram.
+    /// Nothing of a record that was never written.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn each_interval(
+        &self,
+        visit: &mut dyn FnMut(&Tag, u32, &Histogram),
+    ) -> Result<(), RecordError> {
+        let tags = names::tags(&self.manifest.plan.load);
+        each_line(&self.folder, &tags, &mut |tag, line| {
+            visit(tag, line.second(), &line.histogram);
         })
     }
 }
@@ -78,24 +96,38 @@ fn seal(folder: &Path) -> Result<Option<Seal>, RecordError> {
     Ok(serde_json::from_slice(&text).ok())
 }
 
-type Latency = BTreeMap<super::Tag, Histogram>;
+type Latency = BTreeMap<Tag, Histogram>;
 
-/// Histograms merged by tag, and when the last interval ends.
+/// Histograms merged by tag, response times by second, and when the last interval ends.
 fn latency(
     folder: &Path,
-    tags: &BTreeMap<String, super::Tag>,
-) -> Result<(Latency, Nanos), RecordError> {
-    let text = bytes(&folder.join(names::LATENCY))?;
+    tags: &BTreeMap<String, Tag>,
+) -> Result<(Latency, Heat, Nanos), RecordError> {
     let mut merged = Latency::new();
-    let mut end = Nanos::ZERO;
+    let (mut heat, mut end) = (Heat::default(), Nanos::ZERO);
+    each_line(folder, tags, &mut |tag, line| {
+        if matches!(tag, Tag::Response { .. }) {
+            heat.add(line.second(), &line.histogram);
+        }
+        merged.entry(tag.clone()).or_default().merge(&line.histogram);
+        end = end.max(line.start + line.length);
+    })?;
+    Ok((merged, heat, end))
+}
+
+fn each_line(
+    folder: &Path,
+    tags: &BTreeMap<String, Tag>,
+    visit: &mut dyn FnMut(&Tag, &hlog::Line<'_>),
+) -> Result<(), RecordError> {
+    let text = bytes(&folder.join(names::LATENCY))?;
     let mut deserializer = Deserializer::new();
     for line in text.split(|b| *b == b'\n').filter_map(|line| std::str::from_utf8(line).ok()) {
         let Some(line) = hlog::read_line(&mut deserializer, line) else { continue };
         let Some(tag) = tags.get(line.tag) else { continue };
-        merged.entry(tag.clone()).or_default().merge(&line.histogram);
-        end = end.max(line.start + line.length);
+        visit(tag, &line);
     }
-    Ok((merged, end))
+    Ok(())
 }
 
 /// The rows of a table; a last line without its end is left out.

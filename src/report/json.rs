@@ -1,5 +1,6 @@
 //! What `--json` prints and `summary.json` holds.
 
+use crate::analysis::capacity::CapacityReport;
 use crate::analysis::drill::DrillCard;
 use crate::analysis::{Comparison, Run, Summary};
 use serde_json::json;
@@ -28,6 +29,11 @@ pub fn compare_json(c: &Comparison, runs: &[Run<'_>]) -> String {
         "notes": c.notes,
     });
     serde_json::to_string_pretty(&value).expect("a comparison is plain data") + "\n"
+}
+
+/// What `capacity.json` holds.
+pub fn capacity_json(report: &CapacityReport) -> String {
+    serde_json::to_string_pretty(report).expect("a report is plain data") + "\n"
 }
 
 /// The card of a drill.

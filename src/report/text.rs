@@ -165,6 +165,42 @@ fn push_footnotes(out: &mut String, notes: &[String]) {
     notes.iter().for_each(|note| push_wrapped(out, note));
 }
 
+/// Columns as wide as their widest cell.
+pub fn push_table<const N: usize>(out: &mut String, head: &[&str; N], rows: &[[String; N]]) {
+    push_table_with(out, head, rows, &[]);
+}
+
+/// A head without names is left out; `beneath` has a line for each row, or none at all.
+pub fn push_table_with<const N: usize>(
+    out: &mut String,
+    head: &[&str; N],
+    rows: &[[String; N]],
+    beneath: &[String],
+) {
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.chain([head[column].chars().count()]).max().unwrap_or(0) + COLUMN_GAP
+    };
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    let push = |out: &mut String, cells: &mut dyn Iterator<Item = &str>| {
+        let line: String =
+            cells.zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        out.push_str(line.trim_end());
+        out.push('\n');
+    };
+    if head.iter().any(|name| !name.is_empty()) {
+        push(out, &mut head.iter().copied());
+    }
+    for (index, row) in rows.iter().enumerate() {
+        push(out, &mut row.iter().map(String::as_str));
+        if let Some(line) = beneath.get(index) {
+            let mut wrapped = String::new();
+            push_wrapped_at(&mut wrapped, line, WIDTH - COLUMN_GAP);
+            wrapped.lines().for_each(|line| out.push_str(&format!("{:COLUMN_GAP$}{line}\n", "")));
+        }
+    }
+}
+
 /// Adds a line, broken between words where it would pass the width; what follows is indented.
 pub fn push_wrapped(out: &mut String, text: &str) {
     push_wrapped_at(out, text, WIDTH);

@@ -21,7 +21,7 @@ use crate::record::{Event, EventKind, Manifest, NodeRow, RecordError, Recorder, 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 /// From the last preparation to instant 0.
@@ -305,7 +305,7 @@ impl<'a> Conductor<'a> {
                 watcher.progress(&self.tally.progress(self.plan, elapsed));
                 watch_at = elapsed + WATCH;
             }
-            std::thread::sleep(TICK);
+            self.await_news(watcher)?;
         }
         Ok(end)
     }
@@ -335,6 +335,7 @@ impl<'a> Conductor<'a> {
             self.steady.add(&snapshot);
             self.written.add(&snapshot);
             self.tally.snapshot(&snapshot);
+            self.guarded.iter_mut().for_each(|guarded| guarded.add(&snapshot));
             let written = self.recorder.snapshot(&snapshot);
             self.keep(written);
             let row = self.worker_rows.row(&snapshot);
@@ -346,15 +347,7 @@ impl<'a> Conductor<'a> {
             self.event(&event);
         }
         while let Ok(event) = self.fleet_events.try_recv() {
-            if let FleetEvent::KeeperLost { left } = event {
-                return Err(RunError::KeeperLost { left: left.join("; ") });
-            }
-            if let Some(event) = tell::fleet_event(event, self.epoch) {
-                if event.at_ns > 0 {
-                    watcher.note(Nanos(event.at_ns), &tell::sentence(&event));
-                }
-                self.event(&event);
-            }
+            self.hear(event, watcher)?;
         }
         while let Ok((second, histogram)) = self.hiccups.try_recv() {
             let written = self.recorder.hiccup(second, &histogram);
@@ -367,6 +360,34 @@ impl<'a> Conductor<'a> {
         Ok(())
     }
 
+    /// Until the next look around; what happens to the fleet is heard at once, because a fault may
+    /// be due then.
+    fn await_news(&mut self, watcher: &mut dyn Watcher) -> Result<(), RunError> {
+        match self.fleet_events.recv_timeout(TICK) {
+            Ok(event) => self.hear(event, watcher)?,
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => std::thread::sleep(TICK),
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self, event: FleetEvent, watcher: &mut dyn Watcher) -> Result<(), RunError> {
+        if let FleetEvent::KeeperLost { left } = event {
+            return Err(RunError::KeeperLost { left: left.join("; ") });
+        }
+        if let Some(event) = tell::fleet_event(event, self.epoch) {
+            // First of all: a fault may wait for it.
+            if let Some(chaos) = &self.chaos {
+                chaos.saw(&event);
+            }
+            if event.at_ns > 0 {
+                watcher.note(Nanos(event.at_ns), &tell::sentence(&event));
+            }
+            self.event(&event);
+        }
+        Ok(())
+    }
+
     /// A record that cannot be written ends the run; it keeps what it has.
     fn keep(&mut self, written: Result<(), RecordError>) {
         if let Err(error) = written {
@@ -375,9 +396,6 @@ impl<'a> Conductor<'a> {
     }
 
     fn event(&mut self, event: &Event) {
-        if let Some(chaos) = &self.chaos {
-            chaos.saw(event);
-        }
         self.tally.event(event);
         let written = self.recorder.event(event);
         self.keep(written);

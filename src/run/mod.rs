@@ -5,6 +5,7 @@
 
 mod conductor;
 mod guarded;
+mod in_time;
 mod progress;
 mod read_back;
 mod sampler;

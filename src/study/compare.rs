@@ -71,6 +71,15 @@ pub fn compare(
     Ok(Compared { runs, comparison })
 }
 
+/// The plans of [`compare`], of which nothing is run.
+///
+/// # Errors
+/// When a target cannot be planned.
+pub fn plan_all(targets: &[Target], profile: &Profile, seed: u64) -> Result<Vec<Plan>, StudyError> {
+    let setup = prepare(&targets.iter().collect::<Vec<_>>(), Some(profile))?;
+    plans(targets, profile, seed, &setup)
+}
+
 /// Everything is planned before anything runs, so that what cannot work is refused at once.
 fn plans(
     targets: &[Target],

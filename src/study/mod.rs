@@ -2,13 +2,19 @@
 //! conduct each plan, and hands records to `analysis`. The next plan is a pure function of what
 //! came before.
 
+mod capacity;
 mod compare;
 mod drill;
+mod pairs;
 pub mod selftest;
 mod setup;
 mod single;
 
-pub use compare::{CompareOptions, Compared, LADDER, compare, compare_stored, folder_name};
+pub use capacity::{Capacities, CapacityOptions, capacity};
+pub use compare::{
+    CompareOptions, Compared, LADDER, compare, compare_stored, folder_name, plan_all,
+};
 pub use drill::{DrillOptions, Drills, PREFIX as DRILL_PREFIX, drill};
+pub use pairs::{PairOptions, PairStudy, holds_pairs, pairs, stored_pairs};
 pub use setup::{Setup, StudyError, prepare, prepare_for_service};
 pub use single::{Ran, RunOptions, run_once};

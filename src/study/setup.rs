@@ -26,6 +26,8 @@ pub enum StudyError {
     #[error(transparent)]
     Record(#[from] RecordError),
     #[error(transparent)]
+    Judge(#[from] crate::gate::JudgeError),
+    #[error(transparent)]
     Facts(#[from] host::FactsError),
     #[error("cannot measure on the target's cores: {0}")]
     Calibrate(std::io::Error),

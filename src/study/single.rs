@@ -61,7 +61,7 @@ pub fn run_once(
     )?;
     let record = Record::open(&finished.folder)?;
     let mut summary = analysis::summarise(&record);
-    gate::judge(&mut summary);
+    gate::judge_as_planned(&mut summary, &record)?;
     Ok(Ran {
         folder: finished.folder,
         record,

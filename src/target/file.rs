@@ -8,12 +8,13 @@ use crate::base::Nanos;
 use crate::base::document::DocumentError;
 use crate::base::library::LibraryError;
 use crate::base::units::duration;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 /// The system under test.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Target {
     #[serde(skip)]
@@ -51,7 +52,7 @@ pub struct Target {
 }
 
 /// `[public]`: what clients may know.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Public {
     /// Roles or nodes that visitors reach: the last one takes everything that the first ones do
@@ -61,7 +62,7 @@ pub struct Public {
 }
 
 /// `[server.NAME]`: one or more equal servers.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ServerGroup {
     #[serde(default = "one")]
@@ -82,7 +83,7 @@ pub struct ServerGroup {
 }
 
 /// `[[server.NAME.node]]`: one process on each server of the group.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TargetNode {
     /// A role of the bundled stack, or the name of a group of the user's own.
@@ -97,9 +98,11 @@ pub struct TargetNode {
     pub ready: Option<Ready>,
     /// And by when.
     #[serde(default, deserialize_with = "some_duration")]
+    #[schemars(with = "Option<duration>")]
     pub ready_within: Option<Nanos>,
     /// Where it listens, when its address is not brunt's to give.
     #[serde(default, deserialize_with = "some_address")]
+    #[schemars(with = "Option<String>")]
     pub listen: Option<SocketAddr>,
 }
 
@@ -119,7 +122,7 @@ impl TargetNode {
 }
 
 /// `[[link]]`: a distance between two nodes, or between every node of a role and a node.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TargetLink {
     /// A node (`app-1`) or a role (`app`): the dialling end.

@@ -25,6 +25,7 @@ pub use settings::{
 pub use url::LoadUrl;
 
 use crate::base::document::{self, DocumentError};
+use crate::base::schema;
 use std::path::Path;
 
 /// How a variant is written, for messages.
@@ -71,6 +72,11 @@ pub fn read(file: &str, text: &str, overrides: &[(String, String)]) -> Result<Ta
 
 fn stem(name: &str) -> String {
     Path::new(name).file_stem().map_or_else(|| name.to_string(), |s| s.to_string_lossy().into())
+}
+
+/// The JSON Schema of a target's file, as text.
+pub fn json_schema() -> String {
+    schema::of::<Target>("A brunt target")
 }
 
 /// Names of every target that can be named without a path.

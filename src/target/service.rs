@@ -3,8 +3,10 @@
 
 use crate::base::Nanos;
 use crate::base::units::duration;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Error, MapAccess, Visitor, value::MapAccessDeserializer};
 use serde::{Deserialize, Deserializer, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
@@ -47,7 +49,7 @@ impl From<String> for Template {
 }
 
 /// How a running process is found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Attach {
     /// The file holds its number.
@@ -69,7 +71,7 @@ impl fmt::Display for Attach {
 }
 
 /// `[attach]`: what may be done to processes that brunt did not start.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AttachRules {
     /// Kinds of faults.
@@ -80,7 +82,7 @@ pub struct AttachRules {
 }
 
 /// How a node shows that it serves.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Ready {
     /// `GET` of this path is answered with 200 to 399.
@@ -99,14 +101,27 @@ impl Default for Ready {
     }
 }
 
-#[derive(Deserialize)]
+/// A command of one's own, or what to attach to.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct StartTable {
     command: Option<Vec<String>>,
     env: Option<BTreeMap<String, String>>,
     folder: Option<PathBuf>,
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
     files: Option<BTreeMap<String, Template>>,
     attach: Option<Attach>,
+}
+
+impl JsonSchema for Start {
+    fn schema_name() -> Cow<'static, str> {
+        "Start".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let table = generator.subschema_for::<StartTable>();
+        json_schema!({ "anyOf": [{ "const": "bundled" }, table] })
+    }
 }
 
 const FORMS: &str =

@@ -3,10 +3,11 @@
 
 use crate::base::Nanos;
 use crate::base::units::duration;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// CPU per request in one role, by what is asked.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Costs {
     #[serde(with = "duration")]
@@ -36,7 +37,7 @@ impl Costs {
 }
 
 /// `[app]`: the video-sharing service.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AppSettings {
     /// Requests being served at once; beyond it an immediate 503.
@@ -96,7 +97,7 @@ impl Default for AppSettings {
 }
 
 /// How the balancer chooses a member.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Algorithm {
     RoundRobin,
@@ -107,7 +108,7 @@ pub enum Algorithm {
 }
 
 /// `[balancer]`: the public HTTP entry.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BalancerSettings {
     pub algorithm: Algorithm,
@@ -160,7 +161,7 @@ impl Default for BalancerSettings {
 }
 
 /// `[cache]`: in memory, RESP2.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CacheSettings {
     /// Keys and values together, in bytes.
@@ -174,7 +175,7 @@ impl Default for CacheSettings {
 }
 
 /// When a write is acknowledged.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Durability {
     /// On disk at a majority.
@@ -185,7 +186,7 @@ pub enum Durability {
 }
 
 /// Which node may answer a read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reads {
     /// Any node; the answer may be stale.
@@ -196,7 +197,7 @@ pub enum Reads {
 }
 
 /// `[database]`: leader and replicas.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DatabaseSettings {
     pub durability: Durability,
@@ -255,7 +256,7 @@ impl Default for DatabaseSettings {
 }
 
 /// `[cdn]`: edges and their directory.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CdnSettings {
     /// Bodies kept at one edge, in bytes.

@@ -1,9 +1,11 @@
-//! The CPU quota by `cpu.max`, by the kernel's own counters.
+//! The CPU quota by `cpu.max`, by the kernel's own counters, and fewer cores.
 
 use crate::guest;
-use crate::stage::{SPIN, Stage};
+use crate::stage::{SPIN, Stage, TWO_SPIN};
+use crate::support::within;
 use brunt::fault::Lever;
-use brunt::host::cgroup::files::read;
+use brunt::host::affinity;
+use brunt::host::cgroup::files::{processes, read};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -107,5 +109,65 @@ fn what_a_fault_takes_of_a_quota_is_given_back() {
     let last = seen[seen.len() - 1];
     let cores = last.used_us as f64 / (last.periods * PERIOD_US) as f64;
     eprintln!("afterwards {last:?}: {cores:.2} cores");
+    stage.end();
+}
+
+/// Where every thread of the server may run; one list where all agree.
+fn cores_of(group: &Path) -> Vec<Vec<u32>> {
+    // What has just ended runs nowhere.
+    let threads = processes(group).into_iter().filter_map(|p| affinity::threads(p).ok()).flatten();
+    let mut all: Vec<_> = threads.filter_map(|thread| affinity::of(thread).ok()).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+#[test]
+#[ignore = "runs in the virtual machine: tests/vm/run tests"]
+fn a_server_keeps_some_of_its_cores_and_has_all_of_them_back() {
+    guest();
+    let all = affinity::split(&affinity::own().unwrap()).stack;
+    assert!(all.len() >= 2, "brunt has one core, and the stack needs two: {all:?}");
+    let (half, whole) = (all.len() / 2, vec![all.clone()]);
+    let kept = vec![all[..half].to_vec()];
+    let stage = Stage::new("cores", all.len() as f64, TWO_SPIN);
+    assert!(within(|| processes(&stage.group).len() == 2));
+    assert_eq!(cores_of(&stage.group), whole);
+
+    let to = |to| Lever::CpuCores { server: "s1".into(), to };
+    let stamp = stage.fleet.hold("one", &to(0.5)).unwrap();
+    assert_eq!((&*stamp.mechanism, &*stamp.proof), ("sched_setaffinity", "2 threads on 1 cores"));
+    assert_eq!(cores_of(&stage.group), kept);
+    // Two that want a core each have one together, and wait for each other.
+    let (before, began) = (Counters::of(&stage.group).used_us, Instant::now());
+    // A measurement takes its time; nothing is waited for.
+    std::thread::sleep(Duration::from_millis(500));
+    let is_one = within(|| {
+        let (used, lasted) =
+            (Counters::of(&stage.group).used_us - before, began.elapsed().as_micros() as u64);
+        eprintln!("{used} us of one core's {lasted}");
+        // What was counted late of the time before is soon little beside it.
+        used > 0 && used <= lasted + lasted / 10
+    });
+    assert!(is_one, "more than one core");
+    let stamp = stage.fleet.release("one").unwrap();
+    eprintln!("{}", stamp.proof);
+    let has_waited = !stamp.proof.contains("ready but not running for 0s");
+    assert!(stamp.proof.starts_with("ready but not running for") && has_waited, "{stamp:?}");
+    assert_eq!(cores_of(&stage.group), whole);
+
+    // The strongest of two wins; who starts meanwhile has no more.
+    stage.fleet.hold("one", &to(0.5)).unwrap();
+    stage.fleet.hold("more", &to(0.9)).unwrap();
+    stage.fleet.kill_node("a").unwrap();
+    stage.fleet.start_node("a").unwrap();
+    assert!(within(|| processes(&stage.group).len() >= 2 && cores_of(&stage.group) == kept));
+    let error = stage.fleet.hold("all", &to(1.0)).unwrap_err().to_string();
+    assert!(error.contains("takes nothing away"), "{error}");
+
+    stage.fleet.release("more").unwrap();
+    assert_eq!(cores_of(&stage.group), kept);
+    stage.fleet.release("one").unwrap();
+    assert_eq!(cores_of(&stage.group), whole);
     stage.end();
 }

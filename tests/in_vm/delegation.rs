@@ -79,6 +79,6 @@ fn quotas_and_freezing_hold_for_a_user_too() {
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let said = said + &String::from_utf8_lossy(&output.stderr);
     eprintln!("{said}");
-    assert!(output.status.success() && said.contains("3 passed"));
-    assert_eq!(said.matches("cgroup v2 (delegated) for").count(), 3);
+    assert!(output.status.success() && said.contains("4 passed"));
+    assert_eq!(said.matches("cgroup v2 (delegated) for").count(), 4);
 }

@@ -1,15 +1,12 @@
 //! Freeze, thaw and kill of a whole server by its v2 group.
 
 use crate::guest;
-use crate::stage::Stage;
+use crate::stage::{Stage, TWO_SPIN};
 use crate::support::within;
 use brunt::fault::Lever;
 use brunt::fleet::NodeState;
 use brunt::host::cgroup::files::{keyed, processes};
 use std::time::Duration;
-
-/// The node spins, and so does a child that it left in a session of its own.
-const TWO_SPIN: &str = "setsid sh -c 'while :; do :; done' & while :; do :; done";
 
 #[test]
 #[ignore = "runs in the virtual machine: tests/vm/run tests"]

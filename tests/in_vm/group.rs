@@ -1,4 +1,4 @@
-//! A group made by hand, for what the kernel does by itself.
+//! A group made by hand, for who else makes groups: a login.
 
 use rustix::fs::{Gid, Uid};
 use std::fs::{self, OpenOptions};
@@ -17,25 +17,6 @@ impl Group {
         let folder = parent.join(name);
         fs::create_dir(&folder).unwrap();
         Group(folder)
-    }
-
-    pub fn write(&self, file: &str, value: &str) {
-        let done = OpenOptions::new()
-            .write(true)
-            .open(self.0.join(file))
-            .and_then(|mut f| std::io::Write::write_all(&mut f, value.as_bytes()));
-        assert!(done.is_ok(), "{value} to {}/{file}: {done:?}", self.0.display());
-    }
-
-    pub fn read(&self, file: &str) -> String {
-        fs::read_to_string(self.0.join(file)).unwrap().trim().to_string()
-    }
-
-    /// The number after `key` in a file of `key number` lines.
-    pub fn keyed(&self, file: &str, key: &str) -> u64 {
-        let text = self.read(file);
-        let line = text.lines().find_map(|l| l.strip_prefix(key)?.strip_prefix(' '));
-        line.unwrap_or_else(|| panic!("no {key} in {text}")).parse().unwrap()
     }
 
     /// Hands it to an ordinary user, as systemd does with `Delegate=yes`.

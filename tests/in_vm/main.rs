@@ -1,13 +1,12 @@
-//! What an ordinary machine may lack: cgroup v2 with every controller, delegation, netem. These run
-//! in the virtual machine of `tests/vm/run tests`; elsewhere they are ignored, or fail when asked for.
+//! What an ordinary machine may lack: cgroup v2 with every controller, delegation, a third core. These
+//! run in the virtual machine of `tests/vm/run tests`; elsewhere they are ignored, or fail when asked
+//! for.
 
+mod attached;
 mod cpu;
 mod delegation;
-mod disk;
 mod freeze;
 mod group;
-mod memory;
-mod network;
 mod stage;
 #[path = "../support/fleet.rs"]
 mod support;
@@ -15,5 +14,5 @@ mod support;
 /// The first line of each test: outside the guest, what they do is not to be done.
 fn guest() {
     let is_guest = std::path::Path::new("/vm/command").exists();
-    assert!(is_guest, "this changes cgroups, disks and networks: it runs by tests/vm/run tests");
+    assert!(is_guest, "this changes cgroups at their root: it runs by tests/vm/run tests");
 }

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, channel};
 
 pub const SPIN: &str = "while :; do :; done";
+/// The node spins, and so does a child that it left in a session of its own.
+pub const TWO_SPIN: &str = "setsid sh -c 'while :; do :; done' & while :; do :; done";
 
 pub struct Stage {
     pub fleet: Fleet,

@@ -2,6 +2,7 @@
 
 use super::trial::{Purpose, Reading, Trial};
 use crate::analysis::stats::describe::{interpolated, sorted};
+use crate::analysis::stats::distributions::{normal_quantile, t_quantile};
 use crate::analysis::stats::{Fit, isotonic};
 use crate::base::random::{Stream, stream, unit};
 use rand_xoshiro::rand_core::Rng;
@@ -9,6 +10,8 @@ use rand_xoshiro::rand_core::Rng;
 const RESAMPLES: u64 = 1_000;
 /// Trials whose share lies within this factor of the allowed one tell how bursty it is there.
 const NEAR: f64 = 10.0;
+/// With two or three trials near the boundary Student's quantile would say nothing at all.
+const UNCERTAIN_MOST: f64 = 2.5;
 
 /// A capacity with its 95 % interval.
 #[derive(Clone, Debug, PartialEq)]
@@ -98,7 +101,14 @@ fn dispersion(readings: &[(f64, &Reading)], points: &[Point], fit: &Fit, allowed
     levels.dedup();
     let free = near - levels.len() as f64;
     let between = if free >= 1.0 { scatter / free } else { 1.0 };
-    within.max(between).max(1.0)
+    within.max(between).max(1.0) * uncertain(free)
+}
+
+/// A dispersion that few trials tell is not known exactly; Student's quantile over the normal one
+/// makes up for it (squared, because this is a variance).
+fn uncertain(free: f64) -> f64 {
+    let p = 0.975;
+    (t_quantile(p, free.max(1.0)) / normal_quantile(p)).powi(2).min(UNCERTAIN_MOST)
 }
 
 fn resampled(points: &[Point], fit: &Fit, dispersion: f64, allowed: f64, seed: u64) -> Vec<f64> {

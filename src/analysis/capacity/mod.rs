@@ -11,13 +11,25 @@
 //! Not detected: a capacity that changes during the search (the trials are pooled), and objectives
 //! that fail at low rates and hold at high ones.
 
+mod answer;
 mod estimate;
+mod objective;
 mod progress;
+mod reading;
+mod scale;
 mod search;
 #[cfg(test)]
 mod simulated;
+mod sizing;
 mod trial;
 
+pub use answer::{
+    Answer, CapacityReport, GroupSize, Interval, SCHEMA, TrialRow, busiest, unbelievable,
+};
 pub use estimate::{Capacity, estimate};
+pub use objective::{BrokenBy, ShareObjective};
+pub use reading::{readings, recovered_after_s};
+pub use scale::{Axis, FitRow, ScalePoint, Scaling, scaling};
 pub use search::{Outcome, Recovery, Search, Step, next};
+pub use sizing::{Assumed, Buy, Candidate, Cost, Prices, SizeKind, Sizing, size};
 pub use trial::{Flaw, Purpose, Reading, Trial};

@@ -27,6 +27,9 @@ pub struct Progress<'a> {
     high: Option<f64>,
     confirmed: Option<f64>,
     recovery: Recovery,
+    /// The trial before could not be believed and is repeated: it may have been a passing
+    /// disturbance of the machine.
+    disturbed: bool,
     /// Of the lowest trial that failed: what limits.
     limiting: Option<String>,
     exhausted: Option<String>,
@@ -42,6 +45,7 @@ impl<'a> Progress<'a> {
             high: None,
             confirmed: None,
             recovery: Recovery::NotMeasured,
+            disturbed: false,
             limiting: None,
             exhausted: None,
         }
@@ -49,9 +53,13 @@ impl<'a> Progress<'a> {
 
     pub fn take(&mut self, trial: &Trial) {
         if let Some(ended) = self.flawed(trial) {
-            self.stage = Stage::Ended(ended);
+            if self.disturbed {
+                self.stage = Stage::Ended(ended);
+            }
+            self.disturbed = true;
             return;
         }
+        self.disturbed = false;
         match std::mem::replace(&mut self.stage, Stage::Growing) {
             Stage::Growing => self.grown(trial),
             Stage::Doubting => self.doubted(trial),
@@ -155,9 +163,10 @@ impl<'a> Progress<'a> {
     }
 
     fn overloaded(&mut self, trial: &Trial) {
-        self.recovery = match trial.recovered_after_s {
-            Some(seconds) => Recovery::After { seconds },
-            None => Recovery::Metastable,
+        self.recovery = match (&trial.flaw, trial.recovered_after_s) {
+            (Some(_), _) => Recovery::NotMeasured,
+            (None, Some(seconds)) => Recovery::After { seconds },
+            (None, None) => Recovery::Metastable,
         };
         self.stage = Stage::Ended(self.found());
     }

@@ -2,6 +2,7 @@
 
 use super::progress::Progress;
 use super::trial::{Purpose, Trial};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// How to search. The defaults are those of methods §3.1.
@@ -56,6 +57,20 @@ impl Search {
         }
     }
 
+    /// As short as a search may be on a machine that others wait for: a recovery is watched for
+    /// three trials, a confirmation takes two.
+    pub fn short(most_per_s: f64, trial_s: f64, precision: f64, confirmations: usize) -> Search {
+        Search {
+            precision,
+            trial_s,
+            confirm_s: 2.0 * trial_s,
+            confirmations,
+            overload_s: trial_s,
+            recover_within_s: 3.0 * trial_s,
+            ..Search::from(most_per_s.min(1.0), most_per_s)
+        }
+    }
+
     /// # Errors
     /// The first setting with which the search could not end or not begin.
     pub fn check(&self) -> Result<(), BadSearch> {
@@ -100,7 +115,8 @@ pub enum Step {
 }
 
 /// Whether the target came back from overload.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "ended", rename_all = "snake_case")]
 pub enum Recovery {
     After {
         seconds: f64,
@@ -111,7 +127,8 @@ pub enum Recovery {
 }
 
 /// Why the search ended.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "ended", rename_all = "snake_case")]
 pub enum Outcome {
     /// The capacity lies between these two; see [`super::estimate()`] for the number.
     Found {
@@ -145,6 +162,11 @@ pub enum Outcome {
     },
     OutOfTrials {
         trials: usize,
+        held_per_s: Option<f64>,
+    },
+    /// Ended from outside, by a signal or a guard.
+    Stopped {
+        why: String,
         held_per_s: Option<f64>,
     },
 }

@@ -125,6 +125,31 @@ fn a_late_generator_ends_the_search_and_is_named() {
 }
 
 #[test]
+fn one_disturbed_trial_is_repeated_and_says_nothing() {
+    let search = Search::from(10.0, 10_000.0);
+    let disturbed = |index: usize| (index % 4 == 1).then(|| Flaw::Other("steal".into()));
+    let (history, outcome) = run(&search, |rate, purpose, index| Trial {
+        flaw: disturbed(index),
+        ..sharp(rate, purpose)
+    });
+    assert_eq!(history[1].rate_per_s, history[2].rate_per_s);
+    assert!(matches!(outcome, Outcome::Found { .. }), "{outcome:?}");
+    let seen = estimate(&history, 1).unwrap();
+    assert!((seen.rate_per_s / LIMIT - 1.0).abs() < 0.02, "{seen:?}");
+}
+
+#[test]
+fn an_overload_that_brunt_could_not_send_says_nothing_of_recovery() {
+    let search = Search::from(10.0, 10_000.0);
+    let (_, outcome) = run(&search, |rate, purpose, _| Trial {
+        flaw: (purpose == Purpose::Overload).then(|| Flaw::Generator("late".into())),
+        ..sharp(rate, purpose)
+    });
+    let Outcome::Found { recovery, .. } = outcome else { panic!("{outcome:?}") };
+    assert_eq!(recovery, Recovery::NotMeasured);
+}
+
+#[test]
 fn the_ends_of_the_range() {
     let (_, outcome) = run(&Search::from(1000.0, 10_000.0), |r, p, _| sharp(r, p));
     assert!(matches!(outcome, Outcome::FirstFails { rate_per_s: 1000.0, .. }), "{outcome:?}");

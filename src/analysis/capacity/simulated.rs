@@ -109,22 +109,44 @@ fn the_closed_form_is_the_known_one() {
 /// All of them when optimised; a debug build takes ten times as long for the same answer.
 const SEEDS: u64 = if cfg!(debug_assertions) { 10 } else { 200 };
 
-#[test]
-fn many_searches_are_unbiased_and_their_intervals_cover() {
-    let search = Search::from(20.0, 10_000.0);
+/// What many searches of one kind come to, in shares of the truth.
+struct Came {
+    mean: f64,
+    confirmed: f64,
+    width: f64,
+    covered: u64,
+}
+
+fn many(search: &Search) -> Came {
     let truth = true_capacity();
-    let (mut mean, mut confirmed, mut width, mut covered) = (0.0, 0.0, 0.0, 0);
+    let mut came = Came { mean: 0.0, confirmed: 0.0, width: 0.0, covered: 0 };
     for seed in 0..SEEDS {
-        let (history, outcome) = searched(&search, seed);
+        let (history, outcome) = searched(search, seed);
         let Outcome::Found { confirmed_per_s, .. } = outcome else { panic!("{seed}: {outcome:?}") };
         let seen = estimate(&history, seed).expect("a search that found brackets the capacity");
-        mean += seen.rate_per_s / truth / SEEDS as f64;
-        covered += u64::from(seen.low_per_s <= truth && truth <= seen.high_per_s);
-        confirmed += confirmed_per_s.unwrap_or(truth) / truth / SEEDS as f64;
-        width += (seen.high_per_s / seen.low_per_s - 1.0) / SEEDS as f64;
+        came.mean += seen.rate_per_s / truth / SEEDS as f64;
+        came.covered += u64::from(seen.low_per_s <= truth && truth <= seen.high_per_s);
+        came.confirmed += confirmed_per_s.unwrap_or(truth) / truth / SEEDS as f64;
+        came.width += (seen.high_per_s / seen.low_per_s - 1.0) / SEEDS as f64;
     }
+    came
+}
+
+#[test]
+fn many_searches_are_unbiased_and_their_intervals_cover() {
+    let Came { mean, confirmed, width, covered } = many(&Search::from(20.0, 10_000.0));
     assert!((mean - 1.0).abs() <= 0.02, "the mean estimate is {mean} of the truth");
     assert!(10 * covered >= 9 * SEEDS, "{covered} of {SEEDS} intervals cover");
     assert!(width < 0.10, "the mean interval is {width} wide");
     assert!((0.90..1.0).contains(&confirmed), "confirmed at {confirmed} of the truth");
+}
+
+/// Those that the command makes when it is told nothing else.
+#[test]
+fn short_searches_are_unbiased_too() {
+    let search = Search { first_per_s: 50.0, ..Search::short(1e6, 20.0, 1.05, 3) };
+    let Came { mean, width, covered, .. } = many(&search);
+    assert!((mean - 1.0).abs() <= 0.02, "the mean estimate is {mean} of the truth");
+    assert!(10 * covered >= 9 * SEEDS, "{covered} of {SEEDS} intervals cover");
+    assert!(width < 0.25, "the mean interval is {width} wide");
 }

@@ -1,9 +1,11 @@
 //! One trial at one rate, reduced to what the search needs.
 
 use crate::analysis::stats::distributions::clopper_pearson;
+use serde::{Deserialize, Serialize};
 
 /// Why a rate was tried.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Purpose {
     /// Doubling, the first included.
     Grow,
@@ -19,7 +21,7 @@ pub enum Purpose {
 }
 
 /// One objective as a count: how many of the arrivals broke it, and how many may.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reading {
     pub objective: String,
     /// The share that may break it, in (0, 1).
@@ -31,15 +33,24 @@ pub struct Reading {
 }
 
 /// Why a trial says nothing about the target.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Flaw {
     /// The generator was late or could not send: the rate is beyond *it*.
     Generator(String),
     Other(String),
 }
 
+impl Flaw {
+    pub fn why(&self) -> &str {
+        match self {
+            Flaw::Generator(why) | Flaw::Other(why) => why,
+        }
+    }
+}
+
 /// What happened at a rate.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Trial {
     pub rate_per_s: f64,
     pub seconds: f64,

@@ -114,7 +114,7 @@ fn a_dead_leader_is_told_by_its_write_outage() {
     let row = c.rows.iter().find(|r| r.metric == "writes out for").unwrap();
     assert_eq!(row.label, "database leader");
     assert_eq!(cells(&c, "writes out for"), ["5.2 s (b)", "1.0 s"]);
-    assert_eq!(cells(&c, "new leader"), ["–", "0.80 s (bound 1.2 s)"]);
+    assert_eq!(cells(&c, "new leader"), ["–", "0.80 s (bound 1.65 s)"]);
     let said = c.sentences.join("\n");
     assert!(said.contains("When the database leader is killed, no write is acknowledged for: horizontal 1.0 s (a new leader after 0.80 s), vertical 5.2 s (5 s of it is the assumed repair time)."), "{said}");
 }
@@ -148,7 +148,7 @@ fn a_write_outage_below_the_resolution_is_an_upper_bound_and_no_claim() {
     ]);
     let shown = cells(&c, "writes out for");
     assert!(shown.iter().all(|cell| cell.starts_with("under 1.")), "{shown:?}");
-    assert_eq!(cells(&c, "new leader"), ["–", "0.70 s (bound 1.2 s)"]);
+    assert_eq!(cells(&c, "new leader"), ["–", "0.70 s (bound 1.65 s)"]);
     assert!(c.findings.iter().all(|f| f.topic != Topic::WriteOutage), "{:?}", c.sentences);
 }
 

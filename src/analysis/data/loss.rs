@@ -80,7 +80,7 @@ mod tests {
             injected_ns: from_s * 1_000_000_000,
             healed_ns: Some(to_s * 1_000_000_000),
             until_ns: 60_000_000_000,
-            nodes: Vec::new(),
+            blow: crate::analysis::recovery::Blow::default(),
             takes_away,
             summary: FaultSummary::default(),
         };

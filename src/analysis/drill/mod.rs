@@ -8,6 +8,7 @@ mod tests;
 pub use row::{Broke, ComeBack, DrillRow, Out};
 
 use super::comparison::Run;
+use super::recovery::{Hypothesis, WINDOW_S};
 use super::timeline::{Timeline, share};
 use super::trials::{FaultTrials, fault_trials};
 use crate::fault::FaultKind;
@@ -91,6 +92,8 @@ pub struct Control {
     pub failed_requests: u64,
     /// The worst share in time of any two seconds in a row.
     pub worst_share: Option<f64>,
+    /// The hypothesis broke without any fault, and not by chance.
+    pub is_noisy: bool,
     pub is_valid: bool,
     pub reasons: Vec<String>,
 }
@@ -147,12 +150,14 @@ fn control_of(run: &Run<'_>) -> Control {
     let timeline = Timeline::of(run.record);
     let first = s.phases.iter().find(|p| p.measured).map_or(0, |p| p.start_s.ceil() as u32);
     let last = s.phases.last().map_or(0, |p| p.end_s.floor() as u32);
-    let windows = (first..last.saturating_sub(1)).filter_map(|s| timeline.in_time_share(s..s + 2));
+    let windows = || (first..(last + 1).saturating_sub(WINDOW_S)).map(|s| s..s + WINDOW_S);
+    let hypothesis = Hypothesis::of_run(run.record, &timeline);
     Control {
         requests: s.ledger.planned,
         in_time_share: share(s.in_time, s.ledger.planned),
         failed_requests: s.ledger.planned - s.ledger.ok,
-        worst_share: windows.min_by(f64::total_cmp),
+        worst_share: windows().filter_map(|w| timeline.in_time_share(w)).min_by(f64::total_cmp),
+        is_noisy: windows().any(|window| hypothesis.is_broken_in(&timeline, window)),
         is_valid: s.verdict != crate::objective::Verdict::Invalid,
         reasons: s.reasons.clone(),
     }

@@ -2,7 +2,8 @@
 
 use super::{DrillOutcome, Drilled};
 use crate::analysis::comparison::Run;
-use crate::analysis::recovery::Recovery;
+use crate::analysis::data::Staleness;
+use crate::analysis::recovery::{Failover, Recovery};
 use crate::analysis::summary::{FaultSummary, Outage, Summary};
 use crate::objective::Verdict;
 use crate::plan::Plan;
@@ -26,6 +27,14 @@ pub struct DrillRow {
     pub noticed_after_s: Option<f64>,
     pub out: Out,
     pub came_back: ComeBack,
+    /// Of a fault that hits a database: its phases.
+    pub failover: Option<Failover>,
+    /// At the latest, by the settings alone.
+    pub detection_bound_s: Option<f64>,
+    pub election_bound_s: Option<f64>,
+    /// What was seen when it was healed, where that was nothing.
+    pub no_effect: Option<String>,
+    pub heal_failed: Option<String>,
     pub failed_requests: u64,
     /// Answered, but not in time.
     pub late_requests: u64,
@@ -33,11 +42,15 @@ pub struct DrillRow {
     pub of_requests: u64,
     /// The same loss as minutes in which nobody gets anything.
     pub lost_minutes: Option<f64>,
-    /// Of such minutes that 30 days have room for.
+    /// Share of such minutes that 30 days have room for.
     pub of_30_days: Option<f64>,
     pub lost_writes: Option<u64>,
     pub duplicated_writes: Option<u64>,
     pub acknowledged_writes: u64,
+    /// Acknowledged and not read back, or not recorded at all: nothing is known about them.
+    pub unchecked_writes: u64,
+    /// Of the reads of all of the run.
+    pub staleness: Option<Staleness>,
     /// Answers that no order of the operations explains were seen under so many keys.
     pub illegal_keys: Option<u64>,
     /// Requests that visitors had to ask again, of all of the run.
@@ -141,6 +154,8 @@ fn row(drill: &Drilled<'_>, run: &Run<'_>, fault: &FaultSummary) -> DrillRow {
         acknowledged_writes: s.data.acknowledged,
         lost_writes: s.data.lost,
         duplicated_writes: s.data.duplicated,
+        unchecked_writes: unchecked(s),
+        staleness: s.data.staleness.clone(),
         illegal_keys: s.data.linearizability.as_ref().map(|l| l.illegal),
         repeated_requests: run.record.series.iter().map(|row| row.repeated).sum(),
         amplification_after: s.comeback.as_ref().and_then(|c| c.amplification_after),
@@ -158,6 +173,11 @@ fn row(drill: &Drilled<'_>, run: &Run<'_>, fault: &FaultSummary) -> DrillRow {
             first_write_after_s: fault.failover.as_ref().and_then(|f| f.first_write_after_s),
         },
         came_back: came_back(fault, s),
+        failover: fault.failover.clone(),
+        detection_bound_s: fault.detection_bound_s,
+        election_bound_s: fault.election_bound_s,
+        no_effect: (fault.had_no_effect).then(|| fault.heal_proof.clone()).flatten(),
+        heal_failed: fault.heal_failed.clone(),
         failed_requests: fault.failed_requests,
         late_requests: fault.late_requests,
         of_requests: fault.requests_until_next,
@@ -171,6 +191,11 @@ fn row(drill: &Drilled<'_>, run: &Run<'_>, fault: &FaultSummary) -> DrillRow {
 fn broke(plan: &Plan, fault: &FaultSummary) -> Broke {
     let planned = plan.faults.iter().find(|f| f.name == fault.name);
     Broke { what: fault.node.clone(), how: planned.map_or(fault.kind.clone(), |f| f.kind.words()) }
+}
+
+/// Where nothing at all was read back, `lost` says so.
+fn unchecked(s: &Summary) -> u64 {
+    s.data.lost.map_or(0, |_| s.data.unchecked) + s.data.not_recorded
 }
 
 /// By whoever showed it first.

@@ -1,7 +1,7 @@
 //! After the last heal: does the steady-state hypothesis hold again? What is undone and still not
 //! well again is the finding of a drill.
 
-use super::hold::held_from;
+use super::hold::{Hypothesis, WINDOW_S, held_from};
 use super::{Impact, second_of};
 use crate::analysis::timeline::{Timeline, share};
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,7 @@ pub enum Recovery {
     /// For good, so long after the last heal: in steps of one second, 0 when it held from then on.
     Held { after_heal_s: f64 },
     NotRecovered {
-        /// In the last seconds.
+        /// In the last window.
         in_time_share: f64,
         needed: f64,
         /// Since the last heal.
@@ -31,7 +31,7 @@ pub fn after_heal<'a>(
     impacts: impl Iterator<Item = &'a Impact> + Clone,
     timeline: &Timeline,
     end: u32,
-    needed: f64,
+    hypothesis: &Hypothesis,
 ) -> Option<Recovery> {
     let too_early =
         |watched_s| Some(Recovery::NotEnoughTime { watched_s, needed_s: f64::from(STEADY_S) });
@@ -47,18 +47,21 @@ pub fn after_heal<'a>(
     if range.len() < STEADY_S as usize {
         return too_early(watched_s);
     }
-    let last = timeline.sum(end - STEADY_S..end);
+    let last = timeline.sum(end - WINDOW_S..end);
     let Some(in_time_share) = share(last.in_time, last.ledger.planned) else {
         return too_early(watched_s);
     };
-    match held_from(range, needed, |seconds| timeline.in_time_share(seconds)) {
+    match held_from(range, |seconds| hypothesis.is_broken_in(timeline, seconds)) {
         Some(from) if from + STEADY_S <= end => {
             let after = f64::from(from) - healed_ns as f64 / 1e9;
             // From the first whole second on is from the heal on, as far as can be told.
             Some(Recovery::Held { after_heal_s: if after < 1.0 { 0.0 } else { after } })
         }
         Some(_) => too_early(watched_s),
-        None => Some(Recovery::NotRecovered { in_time_share, needed, watched_s }),
+        None => {
+            let needed = hypothesis.needed;
+            Some(Recovery::NotRecovered { in_time_share, needed, watched_s })
+        }
     }
 }
 
@@ -71,7 +74,8 @@ mod tests {
     fn outcome(record: &Record, end: u32) -> Option<Recovery> {
         let timeline = Timeline::of(record);
         let found = super::super::impacts(record, &timeline);
-        after_heal(found.iter().filter_map(|(_, i)| i.as_ref()), &timeline, end, 0.99)
+        let hypothesis = Hypothesis::of_run(record, &timeline);
+        after_heal(found.iter().filter_map(|(_, i)| i.as_ref()), &timeline, end, &hypothesis)
     }
 
     /// Healed at 12.25 s.

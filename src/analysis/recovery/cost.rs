@@ -1,6 +1,6 @@
 //! Whom a fault hit, and what it cost: requests by the second of their intended start.
 
-use super::hold::{WINDOW_S, held_from};
+use super::hold::{Hypothesis, WINDOW_S, held_from};
 use super::{Impact, second_of};
 use crate::analysis::summary::{BudgetSpent, FaultSummary};
 use crate::analysis::timeline::{Second, Timeline, share};
@@ -17,14 +17,13 @@ pub(super) fn add(
     timeline: &Timeline,
     impact: &Impact,
 ) {
-    let held = record.manifest.plan.hypothesis_in_time;
+    let hypothesis = Hypothesis::of_run(record, timeline);
+    let breaks = |seconds| hypothesis.is_broken_in(timeline, seconds);
     let injected = second_of(impact.injected_ns);
     let until = second_of(impact.until_ns).max(injected + 1);
-    summary.attributable = (timeline.in_time_share(injected.saturating_sub(WINDOW_S)..injected))
-        .is_some_and(|share| share >= held);
-    let recovered = held_from(injected..until.min(timeline.end()), held, |seconds| {
-        timeline.in_time_share(seconds)
-    });
+    let before = injected.saturating_sub(WINDOW_S)..injected;
+    summary.attributable = timeline.in_time_share(before.clone()).is_some() && !breaks(before);
+    let recovered = held_from(injected..until.min(timeline.end()), breaks);
     if let Some(second) = recovered {
         let at_ns = (u64::from(second) * 1_000_000_000).max(impact.injected_ns);
         let after = |from: u64| (at_ns - from) as f64 / 1e9;
@@ -39,7 +38,7 @@ pub(super) fn add(
     summary.failed_requests = sum.ledger.planned - sum.ledger.ok.min(sum.ledger.planned);
     summary.late_requests = summary.not_in_time.saturating_sub(summary.failed_requests);
     summary.lost_goodput = lost_goodput(record, timeline, impact, &sum);
-    summary.budget = Some(budget(record, timeline, hit, held));
+    summary.budget = Some(budget(record, timeline, hit, hypothesis.needed));
     let in_force = timeline.sum(wholly_in_force(impact).unwrap_or(injected..healed.min(until)));
     summary.in_time_share = share(in_force.in_time, in_force.ledger.planned);
     summary.requests_until_next = timeline.sum(injected..until).ledger.planned;

@@ -6,6 +6,7 @@
 
 mod after_heal;
 mod cost;
+mod hit;
 mod hold;
 mod outage;
 #[cfg(test)]
@@ -13,16 +14,20 @@ mod tests;
 mod times;
 
 pub use after_heal::{Recovery, after_heal};
-pub use hold::held_from;
+pub use hit::Blow;
+pub use hold::{Hypothesis, WINDOW_S, held_from};
 pub use times::Failover;
 
 use super::summary::FaultSummary;
 use super::timeline::Timeline;
 use crate::base::Nanos;
-use crate::fault::{Fault, FaultKind};
+use crate::fault::{Fault, Selector};
 use crate::plan::Plan;
 use crate::record::{Event, EventKind, Record};
 use crate::target::Role;
+
+/// How a proof begins that nothing was seen of a fault.
+const NO_EFFECT: &str = "no effect";
 
 /// A fault as it really happened.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,7 +36,7 @@ pub struct Impact {
     pub healed_ns: Option<u64>,
     /// The next injection, or the end of the load.
     pub until_ns: u64,
-    pub nodes: Vec<String>,
+    pub blow: Blow,
     /// Whether what is hit takes no part in anything while it is in force.
     pub takes_away: bool,
     pub summary: FaultSummary,
@@ -62,14 +67,20 @@ fn fault_impact(
     };
     let objects: Vec<&str> =
         of_fault(EventKind::FaultInjected).map(|e| e.object.as_str()).collect();
-    let nodes = hit_nodes(plan, &fault.kind, &objects);
+    let blow = Blow::of(plan, &fault.kind, &objects);
     let healed_ns = of_fault(EventKind::FaultHealed).map(|e| e.at_ns).max();
     let until_ns = observed_until(record, timeline, injected_ns);
-    describe(&mut summary, of_fault(EventKind::FaultInjected).next(), &objects, plan, &nodes);
+    describe(&mut summary, of_fault(EventKind::FaultInjected).next(), &objects, plan, &blow);
+    let proof = of_fault(EventKind::FaultHealed).map(|e| healing_proof(&e.detail)).next_back();
+    // What was done to several says so of each.
+    summary.had_no_effect =
+        (proof.as_deref()).is_some_and(|p| p.matches(NO_EFFECT).count() >= blow.parts.max(1));
+    summary.heal_proof = proof.filter(|p| !p.is_empty());
+    summary.heal_failed = of_fault(EventKind::HealFailed).map(|e| e.detail.clone()).next_back();
     let takes_away = fault.kind.takes_away();
     let none = FaultSummary::default();
-    let mut impact = Impact { injected_ns, healed_ns, until_ns, nodes, takes_away, summary: none };
-    times::add(&mut summary, record, plan, &impact);
+    let mut impact = Impact { injected_ns, healed_ns, until_ns, blow, takes_away, summary: none };
+    times::add(&mut summary, record, plan, fault, &impact);
     cost::add(&mut summary, record, timeline, &impact);
     impact.summary = summary.clone();
     (summary, Some(impact))
@@ -92,14 +103,16 @@ fn describe(
     injected: Option<&Event>,
     objects: &[&str],
     plan: &Plan,
-    nodes: &[String],
+    blow: &Blow,
 ) {
     summary.node = objects.join(" ");
     let detail = injected.map_or("", |e| e.detail.as_str());
     summary.mechanism = detail_value(detail, "mechanism");
     summary.proof = detail_value(detail, "proof");
-    let mut roles: Vec<String> =
-        nodes.iter().filter_map(|n| role_of(plan, n)).map(|r| r.name().to_string()).collect();
+    let mut roles: Vec<String> = (blow.nodes.iter())
+        .filter_map(|n| role_of(plan, n))
+        .map(|r| r.name().to_string())
+        .collect();
     roles.sort();
     roles.dedup();
     summary.roles = roles;
@@ -113,22 +126,22 @@ fn detail_value(detail: &str, key: &str) -> String {
         .to_string()
 }
 
-/// Nodes that a fault on these nodes or servers stops or slows: all of the server, where it hits one.
-fn hit_nodes(plan: &Plan, kind: &FaultKind, objects: &[&str]) -> Vec<String> {
-    let is_whole_server = matches!(kind, FaultKind::PowerOff | FaultKind::Throttle { .. });
-    let mut nodes = Vec::new();
-    for object in objects {
-        let server = plan
-            .servers
-            .iter()
-            .find(|s| s.name == *object || is_whole_server && s.nodes.iter().any(|n| n == object));
-        let is_node = plan.nodes.iter().any(|n| n.name == *object);
-        match server {
-            Some(server) if is_whole_server || !is_node => nodes.extend(server.nodes.clone()),
-            _ => nodes.push((*object).to_string()),
-        }
-    }
-    nodes
+/// The proof comes last in the detail, and may have parts of its own.
+fn healing_proof(detail: &str) -> String {
+    detail.split_once("proof=").map_or(String::new(), |(_, proof)| proof.to_string())
+}
+
+/// Who led the databases when the fault came, as far as events tell; else whom the fault was to hit
+/// as the leader.
+fn leader_at(record: &Record, plan: &Plan, fault: &Fault, impact: &Impact) -> Option<String> {
+    let is_it = |e: &&Event| {
+        e.kind == EventKind::BecameLeader
+            && e.at_ns <= impact.injected_ns
+            && role_of(plan, &e.subject) == Some(Role::Database)
+    };
+    let told = record.events.iter().filter(is_it).max_by_key(|e| e.at_ns);
+    let chosen = matches!(fault.on, Selector::Leader(_)).then(|| impact.blow.nodes.first());
+    told.map(|e| e.subject.clone()).or_else(|| chosen.flatten().cloned())
 }
 
 fn role_of(plan: &Plan, node: &str) -> Option<Role> {

@@ -3,6 +3,7 @@
 use super::*;
 use crate::analysis::summary::FaultSummary;
 use crate::analysis::testing::{Builder, power_off_story};
+use crate::fault::FaultKind;
 
 fn fault(record: &Record) -> FaultSummary {
     impacts(record, &Timeline::of(record)).remove(0).0
@@ -166,7 +167,7 @@ fn the_phases_of_a_failover_are_told_apart() {
     assert_eq!(phases.leader_after_s, Some(0.8));
     assert!((phases.first_write_after_s.unwrap() - 0.905).abs() < 1e-9, "{phases:?}");
     assert_eq!(phases.first_read_after_s, None);
-    assert_eq!(f.election_bound_s, Some(1.2));
+    assert!((f.election_bound_s.unwrap() - 1.651).abs() < 1e-9, "{:?}", f.election_bound_s);
     assert_eq!(f.detection_bound_s, None, "no app was hit");
     let app = fault(&power_off_story().build());
     assert_eq!((app.failover, app.election_bound_s), (None, None));
@@ -187,4 +188,97 @@ fn without_a_new_leader_the_first_write_ends_the_gap() {
     assert!((expected - 10.0 / 120.0).abs() < 1e-9, "{outage:?}");
     assert!((unavailable - (outage.longest_s - expected)).abs() < 1e-9);
     assert_eq!((outage.from_s, outage.until_s), (Some(0.0), Some(4.005)));
+}
+
+fn of_kind(target: &str, kind: &str, on: &str, object: &str) -> Builder {
+    let kind: FaultKind = toml::from_str(&format!("kind = \"{kind}\"")).unwrap();
+    Builder::new(target).fault("f", kind, on, 10.0, object)
+}
+
+#[test]
+fn a_fault_on_all_apps_has_their_role_and_is_noticed() {
+    let record = of_kind("horizontal", "kill", "app", "app-1 app-2 app-3 app-4")
+        .event(10.6, EventKind::MemberDown, "balancer-1", "app-3")
+        .build();
+    let f = fault(&record);
+    assert_eq!(f.roles, ["app"]);
+    assert_eq!((f.detected_after_s, f.detection_bound_s), (Some(0.6), Some(0.75)));
+}
+
+#[test]
+fn a_fault_on_links_is_noticed_at_either_end() {
+    let cut = |object| of_kind("horizontal", "partition", "app->balancer", object);
+    let record = cut("app-1->balancer-1 app-2->balancer-1")
+        .event(10.7, EventKind::MemberDown, "balancer-1", "app-2")
+        .build();
+    let f = fault(&record);
+    assert_eq!(
+        (f.roles.as_slice(), f.detected_after_s),
+        (["balancer".into()].as_slice(), Some(0.7))
+    );
+    assert_eq!(f.detection_bound_s, Some(0.75));
+}
+
+#[test]
+fn a_leader_that_is_cut_off_is_followed_by_one_of_those_it_no_longer_reaches() {
+    let cut_off = "database-1->database-2 database-1->database-3";
+    let record = of_kind("horizontal", "partition", "database/leader->database", cut_off)
+        .event(1.0, EventKind::BecameLeader, "database-1", "1")
+        .event(10.9, EventKind::BecameLeader, "database-3", "2")
+        .build();
+    let f = fault(&record);
+    assert_eq!(f.failed_over_after_s, Some(0.9));
+    let phases = f.failover.unwrap();
+    assert_eq!(phases.noticed_by.as_deref(), Some("database-3 became the leader"));
+    assert!(f.election_bound_s.unwrap() > 1.651, "silence takes longer: {:?}", f.election_bound_s);
+}
+
+#[test]
+fn memory_taken_from_one_node_is_taken_from_its_server() {
+    let f = fault(&of_kind("vertical", "memory\"\nto = \"1MiB", "app-1", "app-1").build());
+    assert_eq!(f.roles, ["app", "database"]);
+}
+
+/// Healed with this proof of what it did.
+fn healed_with(builder: Builder, proof: &str) -> FaultSummary {
+    let mut record = builder.build();
+    for event in record.events.iter_mut().filter(|e| e.kind == EventKind::FaultHealed) {
+        event.detail = format!("mechanism=cpu quota; proof={proof}");
+    }
+    fault(&record)
+}
+
+#[test]
+fn what_a_fault_did_is_told_when_it_is_healed() {
+    let throttled =
+        |object| of_kind("horizontal", "throttle\"\nto = 0.5\nby = \"quota", "app", object);
+    let none = "no effect: never throttled in 5.0 s, used 3 ms; now 0.1 cores";
+    let f = healed_with(throttled("app-1"), none);
+    assert_eq!((f.heal_proof.as_deref(), f.had_no_effect), (Some(none), true));
+    let some = "throttled for 2.1 s of 5.0 s; now 0.1 cores";
+    assert!(!healed_with(throttled("app-1"), some).had_no_effect);
+    let one_of_two = format!("{some}, {none}");
+    assert!(!healed_with(throttled("app-1 app-2"), &one_of_two).had_no_effect);
+    assert!(healed_with(throttled("app-1 app-2"), &format!("{none}, {none}")).had_no_effect);
+    // Two nodes of one server are throttled once.
+    let server =
+        of_kind("vertical", "throttle\"\nto = 0.5\nby = \"quota", "server:app-1", "main-1");
+    assert!(healed_with(server, none).had_no_effect);
+    let silent = fault(&power_off_story().build());
+    assert_eq!((silent.heal_proof, silent.had_no_effect, silent.heal_failed), (None, false, None));
+}
+
+#[test]
+fn what_could_not_be_healed_says_why() {
+    let mut record = power_off_story().build();
+    for event in record.events.iter_mut().filter(|e| e.kind == EventKind::FaultHealed) {
+        (event.kind, event.detail) = (EventKind::HealFailed, "app-1 did not become ready".into());
+    }
+    assert_eq!(fault(&record).heal_failed.as_deref(), Some("app-1 did not become ready"));
+}
+
+#[test]
+fn a_few_late_requests_in_the_last_second_are_no_missing_recovery() {
+    let record = power_off_story().share(19..20, 0.985).build();
+    assert_eq!(fault(&record).recovery_time_s, Some(1.75), "a last second alone is no window");
 }

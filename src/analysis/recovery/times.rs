@@ -2,9 +2,10 @@
 //! a sum of them says little.
 
 use super::outage::{Class, outage, successes};
-use super::{Impact, role_of};
+use super::{Impact, leader_at, role_of};
 use crate::analysis::bounds;
 use crate::analysis::summary::{FaultSummary, Outage};
+use crate::fault::Fault;
 use crate::plan::Plan;
 use crate::record::{Event, EventKind, Record};
 use crate::target::Role;
@@ -26,31 +27,44 @@ pub struct Failover {
     pub first_read_after_s: Option<f64>,
 }
 
-pub(super) fn add(summary: &mut FaultSummary, record: &Record, plan: &Plan, impact: &Impact) {
+pub(super) fn add(
+    summary: &mut FaultSummary,
+    record: &Record,
+    plan: &Plan,
+    fault: &Fault,
+    impact: &Impact,
+) {
     let after = |at: u64| (at - impact.injected_ns) as f64 / 1e9;
     summary.injected_at_s = Some(impact.injected_ns as f64 / 1e9);
     summary.healed_at_s = impact.healed_ns.map(|at| at as f64 / 1e9);
-    let hits = |node: &String| impact.nodes.contains(node);
-    let is_database_hit = impact.nodes.iter().any(|n| role_of(plan, n) == Some(Role::Database));
+    let blow = &impact.blow;
+    let is_database_hit = blow.nodes.iter().any(|n| role_of(plan, n) == Some(Role::Database));
+    let leader = leader_at(record, plan, fault, impact);
     let first = |wanted: &dyn Fn(&Event) -> bool| {
         let during = impact.injected_ns..impact.until_ns;
         let events = record.events.iter().filter(|e| during.contains(&e.at_ns) && wanted(e));
         events.min_by_key(|e| e.at_ns)
     };
-    let took_over =
-        first(&|e| e.kind == EventKind::BecameLeader && is_database_hit && !hits(&e.subject));
-    let seen_down = first(&|e| e.kind == EventKind::MemberDown && hits(&e.object));
+    // A node at the end of a link that is hit goes on by itself, and may well take over.
+    let is_down = |node: &str| blow.links.is_empty() && blow.hits(node);
+    let took_over = first(&|e| {
+        e.kind == EventKind::BecameLeader
+            && is_database_hit
+            && !is_down(&e.subject)
+            && leader.as_ref() != Some(&e.subject)
+    });
+    let seen_down = first(&|e| e.kind == EventKind::MemberDown && blow.touches(&e.object));
     summary.failed_over_after_s = took_over.map(|e| after(e.at_ns));
     // A new leader shows that somebody noticed, not when: only a member taken out tells that.
     summary.detected_after_s = seen_down.map(|e| after(e.at_ns));
     summary.write_outage = outage(&record.history, impact, Class::Write);
     summary.read_outage = outage(&record.history, impact, Class::Read);
-    summary.detection_bound_s = bounds::detection_s(plan, &summary.roles);
+    summary.detection_bound_s = bounds::detection_s(plan, fault, blow);
     if !is_database_hit {
         return;
     }
-    summary.election_bound_s = bounds::election_s(plan);
-    let noticed = first(&|e| shows_notice(e, plan) && !hits(&e.subject));
+    summary.election_bound_s = leader.and_then(|l| bounds::election_s(plan, fault, blow, &l));
+    let noticed = first(&|e| shows_notice(e, plan) && !is_down(&e.subject));
     let noticed = [noticed, seen_down].into_iter().flatten().min_by_key(|e| e.at_ns);
     let first_write = match took_over {
         Some(leader) => first_write_after(record, impact, leader.at_ns).map(after),

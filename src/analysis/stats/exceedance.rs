@@ -28,6 +28,8 @@ pub struct ShareRule {
     pub alpha: f64,
     /// Off only to show what is lost without it.
     pub correct_for_bursts: bool,
+    /// With fewer seconds nothing is decided: they cannot show how they hang together.
+    pub fewest_blocks: usize,
 }
 
 /// One-sided error of a single look.
@@ -35,12 +37,11 @@ pub const ALPHA: f64 = 0.05;
 /// Nominal error of each of three looks that together err in [`ALPHA`] (Pocock's constant
 /// boundary, one-sided).
 pub const ALPHA_OF_THREE_LOOKS: f64 = 0.0232;
-/// Fewer seconds than this cannot show how they hang together.
 const FEWEST_BLOCKS: usize = 10;
 
 impl ShareRule {
     pub fn new(allowed: f64) -> ShareRule {
-        ShareRule { allowed, alpha: ALPHA, correct_for_bursts: true }
+        ShareRule { allowed, alpha: ALPHA, correct_for_bursts: true, fewest_blocks: FEWEST_BLOCKS }
     }
 }
 
@@ -77,7 +78,7 @@ pub fn judge_share(blocks: &[Block], rule: ShareRule) -> Share {
     let effective = arrivals as f64 / design_effect;
     let (low, high) = clopper_pearson(violations as f64 / design_effect, effective, rule.alpha);
     let share = if arrivals == 0 { f64::NAN } else { violations as f64 / arrivals as f64 };
-    let short = blocks.len() < FEWEST_BLOCKS && rule.correct_for_bursts;
+    let short = blocks.len() < rule.fewest_blocks && rule.correct_for_bursts;
     let verdict = match () {
         () if arrivals == 0 || short => ShareVerdict::Inconclusive,
         () if high <= rule.allowed => ShareVerdict::Pass,

@@ -35,9 +35,10 @@ pub use exceedance::{Block, Burstiness, Share, ShareRule, ShareVerdict, burstine
 pub use holm::holm;
 pub use isotonic::{Fit, isotonic};
 pub use order::{RankInterval, Tail, harrell_davis, rank_interval};
-pub use pair_plan::{PairBudget, PairPlan, margin_to_detect, needed_pairs, plan_pairs};
+pub use pair_plan::{PairBudget, PairPlan, TooShort, margin_to_detect, needed_pairs, plan_pairs};
 pub use paired::{
-    Better, Effect, Metric, PairError, PairVerdict, Scale, detectable, effect, judge_pairs,
+    Better, Effect, Judged, Metric, PairError, PairRule, PairVerdict, Scale, detectable, effect,
+    fewest_pairs, judge_pairs,
 };
 pub use ranks::{KolmogorovSmirnov, MannWhitney, kolmogorov_smirnov, mann_whitney};
 pub use scaling::{Model, ScalingError, ScalingFit, choose, fit_amdahl, fit_linear, fit_usl};

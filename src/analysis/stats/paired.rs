@@ -9,6 +9,7 @@ use super::distributions::t_quantile;
 use super::holm::holm;
 use super::sign_flip::sign_flip;
 use super::walsh::{HodgesLehmann, hodges_lehmann};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// Below this no sign-flip p is under .05, whatever was seen.
@@ -84,7 +85,8 @@ pub struct Effect {
     pub outlier: Option<usize>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PairVerdict {
     Regression,
     /// Not worse by the margin; maybe worse by less.
@@ -141,6 +143,17 @@ impl Metric {
             Scale::Ratio => signed.exp_m1(),
             Scale::Difference => signed,
         }
+    }
+
+    /// One value on the oriented scale, on which differences are taken; `None` where it has no place.
+    pub fn placed(&self, value: f64) -> Option<f64> {
+        let on_scale = match self.scale {
+            Scale::Ratio if value > 0.0 => value.ln(),
+            Scale::Ratio => return None,
+            Scale::Difference => value,
+        };
+        let oriented = if self.better == Better::Lower { on_scale } else { -on_scale };
+        oriented.is_finite().then_some(oriented)
     }
 
     fn oriented(&self, pair: usize, a: f64, b: f64) -> Result<f64, PairError> {

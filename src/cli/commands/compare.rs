@@ -2,23 +2,33 @@
 
 use super::output;
 use crate::cli::args::CompareArgs;
-use crate::cli::{options, signals};
-use crate::study::{self, CompareOptions, Compared, LADDER, RunOptions};
+use crate::cli::{exit, options, signals};
+use crate::study::{self, CompareOptions, Compared, LADDER, PairOptions, RunOptions};
 use crate::target::Target;
-use crate::{gate, profile, report, target};
+use crate::{gate, plan, profile, report, target};
 use anyhow::{Context, Result, bail};
 use std::path::PathBuf;
 
+/// What pairs may take when nothing is said.
+const BUDGET: &str = "5m";
 const DEFAULT: [&str; 3] = ["garage", "vertical", "horizontal"];
 
 pub fn run(args: &CompareArgs) -> Result<u8> {
     options::check_common(&args.common)?;
+    if args.gate {
+        return gate_pairs(args);
+    }
+    args.wanted.refuse_without_gate()?;
+    args.published.refuse_without_gate()?;
     let records: Vec<PathBuf> = args
         .targets
         .iter()
         .map(PathBuf::from)
         .filter(|p| p.join("manifest.json").exists())
         .collect();
+    if args.common.dry_run {
+        return explain(args, &records);
+    }
     let (compared, folder) = match records.len() {
         0 => run_all(args)?,
         n if n == args.targets.len() => (study::compare_stored(&records)?, args.common.out.clone()),
@@ -38,11 +48,68 @@ pub fn run(args: &CompareArgs) -> Result<u8> {
     Ok(gate::compare_exit_code(&compared.comparison, false, false))
 }
 
+/// `brunt compare A B --gate`
+fn gate_pairs(args: &CompareArgs) -> Result<u8> {
+    let common = &args.common;
+    let [a, b] = args.targets.as_slice() else {
+        bail!(
+            "--gate compares two targets, the old one first: brunt compare old.toml new.toml --gate"
+        );
+    };
+    if [a, b].iter().any(|name| PathBuf::from(name).join("manifest.json").exists()) {
+        bail!("--gate runs targets; of records say: brunt gate NEW --baseline OLD…");
+    }
+    let rule = args.wanted.rule(common.seed)?;
+    let budget = options::time("--budget", args.budget.as_deref().unwrap_or(BUDGET))?;
+    let profile = profile::load(&common.profile)?;
+    let (a, b) = (target::load(a)?, target::load(b)?);
+    let mut outputs = args.published.open()?;
+    let folder = options::record_folder(common.out.as_ref(), "gate", &profile.name)?;
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    let options = PairOptions {
+        seed: common.seed,
+        budget,
+        rule,
+        run: RunOptions {
+            workers: common.threads,
+            owns_these: common.i_own_these,
+            signal: signals::install(),
+        },
+        folder: folder.clone(),
+    };
+    let study = {
+        let mut watcher = super::watcher(common.quiet, false);
+        study::pairs(&a, &b, &profile, &options, watcher.as_mut())?
+    };
+    output::write_gate(&folder, &study.gated)?;
+    let code = super::verdict::publish_pairs(&study.gated, &mut outputs, common.json)?;
+    Ok(super::code_of(&study.end).unwrap_or(code))
+}
+
+/// `--dry-run`: each target's plan, as `brunt explain` tells it.
+fn explain(args: &CompareArgs, records: &[PathBuf]) -> Result<u8> {
+    if let Some(record) = records.first() {
+        bail!("--dry-run: {} is a record; comparing it fires nothing", record.display());
+    }
+    let common = &args.common;
+    let profile = profile::load(&common.profile)?;
+    let texts: Vec<String> = study::plan_all(&targets(args)?, &profile, common.seed)?
+        .iter()
+        .map(plan::explain)
+        .collect();
+    output::say(&texts.join("\n"))?;
+    Ok(exit::PASS)
+}
+
+fn targets(args: &CompareArgs) -> Result<Vec<Target>> {
+    Ok(names(args).iter().map(|n| target::load(n)).collect::<Result<_, _>>()?)
+}
+
 fn run_all(args: &CompareArgs) -> Result<(Compared, Option<PathBuf>)> {
     let common = &args.common;
     let profile = profile::load(&common.profile)?;
-    let targets =
-        names(args).iter().map(|n| target::load(n)).collect::<Result<Vec<Target>, _>>()?;
+    let targets = targets(args)?;
     let folder = options::record_folder(common.out.as_ref(), "compare", &profile.name)?;
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("cannot make the folder {}", folder.display()))?;

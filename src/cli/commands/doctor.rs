@@ -37,7 +37,7 @@ pub fn run() -> Result<u8> {
     for line in connections(Limits::here(), soft) {
         say_line(&line)?;
     }
-    say_line("faults        each tried on a process and in groups and namespaces of brunt's own:")?;
+    say_line("faults        tried on a process and in groups and namespaces of brunt's own:")?;
     for ability in abilities(&facts.stack_cpus, &std::env::temp_dir())? {
         say_line(&fault(&ability))?;
     }

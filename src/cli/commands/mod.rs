@@ -1,17 +1,23 @@
 //! One file a command.
 
+pub mod capacity;
 pub mod compare;
+pub mod completions;
 pub mod doctor;
 pub mod drill;
 pub mod explain;
+pub mod gate;
 pub mod heal;
+pub mod init;
 pub mod load;
 pub mod output;
 pub mod report;
 pub mod run;
+pub mod schema;
 pub mod selftest;
 pub mod serve;
 pub mod up;
+pub mod verdict;
 
 use crate::live::Live;
 use crate::run::{End, Silent, Watcher};
@@ -28,10 +34,14 @@ fn watcher(quiet: bool, plain: bool) -> Box<dyn Watcher> {
 
 /// The exit code that the way a run ended asks for, before any judgement.
 fn code_of_end<'a>(runs: impl IntoIterator<Item = &'a Ran>) -> Option<u8> {
-    runs.into_iter().find_map(|ran| match ran.end {
-        End::Interrupted(signal) => Some(super::exit::of_signal(signal)),
+    runs.into_iter().find_map(|ran| code_of(&ran.end))
+}
+
+fn code_of(end: &End) -> Option<u8> {
+    match end {
+        End::Interrupted(signal) => Some(super::exit::of_signal(*signal)),
         End::Guard(_) => Some(super::exit::GUARD),
         End::DiskFull(_) => Some(super::exit::INVALID),
         End::Complete => None,
-    })
+    }
 }

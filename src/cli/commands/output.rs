@@ -1,12 +1,14 @@
 //! What a command prints, and the reports that it leaves in a folder.
 
+use crate::analysis::capacity::CapacityReport;
 use crate::analysis::{self, Summary};
+use crate::gate::GatedPairs;
 use crate::record::Record;
 use crate::report;
 use crate::study::{Compared, Drills};
 use anyhow::{Context, Result};
 use std::io::{ErrorKind, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// stdout could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +51,14 @@ pub(super) fn write_comparison(folder: &Path, compared: &Compared) -> Result<Str
     write(folder, "report.html", &report::compare_html(&compared.comparison, &views))
 }
 
+/// Writes what a gate came to, beside the records of its pairs.
+pub(super) fn write_gate(folder: &Path, gated: &GatedPairs) -> Result<()> {
+    write(folder, "summary.json", &report::gate_json(gated))?;
+    write(folder, "summary.md", &report::gate_markdown(gated))?;
+    write(folder, "junit.xml", &report::junit(&report::checks_of_pairs(gated)))?;
+    Ok(())
+}
+
 /// Writes each run's reports and the card; the page's path.
 pub(super) fn write_drills(folder: &Path, drills: &Drills) -> Result<String> {
     let mut links = Vec::new();
@@ -62,7 +72,21 @@ pub(super) fn write_drills(folder: &Path, drills: &Drills) -> Result<String> {
     write(folder, "report.html", &report::drill_html(&drills.card, &links))
 }
 
-fn write(folder: &Path, name: &str, text: &str) -> Result<String> {
+/// Writes each trial's summary and the answer.
+pub(super) fn write_capacity(
+    folder: &Path,
+    report: &CapacityReport,
+    trials: &[(PathBuf, Summary)],
+) -> Result<()> {
+    for (trial, summary) in trials {
+        write(trial, "summary.json", &report::run_json(summary))?;
+    }
+    write(folder, "capacity.json", &report::capacity_json(report))?;
+    write(folder, "capacity.md", &report::capacity_markdown(report))?;
+    Ok(())
+}
+
+pub(super) fn write(folder: &Path, name: &str, text: &str) -> Result<String> {
     let path = folder.join(name);
     std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(path.display().to_string())

@@ -29,8 +29,7 @@ pub fn run(args: &ReportArgs) -> Result<u8> {
 fn one(folder: &Path, json: bool) -> Result<u8> {
     let record = Record::open(folder)?;
     let mut summary = analysis::summarise(&record);
-    gate::judge_as_planned(&mut summary, &record.manifest.plan)
-        .with_context(|| format!("{}: manifest.json", folder.display()))?;
+    gate::judge_as_planned(&mut summary, &record).with_context(|| folder.display().to_string())?;
     let page = output::write_run(folder, &record, &summary)?;
     match json {
         true => output::say_line(&report::run_json(&summary))?,

@@ -2,7 +2,7 @@
 
 use super::output;
 use crate::cli::args::RunArgs;
-use crate::cli::{options, signals};
+use crate::cli::{exit, options, signals};
 use crate::study::{self, RunOptions};
 use crate::{gate, plan, profile, report, target};
 use anyhow::Result;
@@ -18,6 +18,10 @@ pub fn run(args: &RunArgs) -> Result<u8> {
         plan = plan.without_faults();
     }
     plan.thresholds = options::thresholds(&args.asked, &plan)?;
+    if common.dry_run {
+        output::say(&plan::explain(&plan))?;
+        return Ok(exit::PASS);
+    }
     let subject = study::folder_name(&plan.target);
     let folder = options::record_folder(common.out.as_ref(), &subject, &profile.name)?;
     let options = RunOptions {
@@ -25,11 +29,10 @@ pub fn run(args: &RunArgs) -> Result<u8> {
         owns_these: common.i_own_these,
         signal: signals::install(),
     };
-    let mut ran = {
+    let ran = {
         let mut watcher = super::watcher(common.quiet, false);
         study::run_once(&plan, &setup, &options, &folder, watcher.as_mut())?
     };
-    gate::judge_as_planned(&mut ran.summary, &plan)?;
     let page = output::write_run(&ran.folder, &ran.record, &ran.summary)?;
     match common.json {
         true => output::say_line(&report::run_json(&ran.summary))?,

@@ -41,7 +41,11 @@ impl Keeper {
         let before = clock::now();
         if let Some(held) = self.holds.get(&hold) {
             return match held.lever == lever {
-                true => Ok(stamp(before, "in the journal already")),
+                true => {
+                    // Long ago, perhaps: processes may have come since.
+                    self.remember(&lever)?;
+                    Ok(stamp(before, "in the journal already"))
+                }
                 false => refused(format!("`{hold}` holds something else")),
             };
         }

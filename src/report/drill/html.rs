@@ -70,6 +70,7 @@ fn rows(card: &DrillCard, links: &[RunLink]) -> Markup {
             @if !card.rows.is_empty() {
                 @for line in words::legend(card) { p.caption { (line) } }
             }
+            @for line in words::databases(card) { p.caption { (line) } }
             @for line in words::repeated(card) { p.caption { (line) } }
         }
     }

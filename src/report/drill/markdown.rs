@@ -16,7 +16,10 @@ pub fn drill_markdown(card: &DrillCard) -> String {
     if !card.rows.is_empty() {
         out.push('\n');
         push_table(&mut out, &words::HEAD, card.rows.iter().map(words::cells));
-        for line in words::legend(card).into_iter().chain(words::repeated(card)) {
+        for line in (words::databases(card).into_iter())
+            .chain(words::repeated(card))
+            .chain(words::legend(card))
+        {
             out.push_str(&format!("\n{}\n", escape(&line)));
         }
     }

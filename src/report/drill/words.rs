@@ -2,10 +2,10 @@
 
 use crate::analysis::comparison::{count_text, percent, short, within};
 use crate::analysis::drill::{BUDGET_DAYS, ComeBack, Control, Decision, DrillCard, DrillRow};
-use crate::analysis::{FaultTrials, Spread};
+use crate::analysis::{FaultTrials, Spread, Staleness};
 use crate::fault::FaultKind;
 
-/// What broke comes last: it is as long as it is, and a terminal may break the line there.
+/// What broke comes last: it is as long as it is, and has a line of its own in plain text.
 pub const HEAD: [&str; 10] = [
     "drill",
     "noticed",
@@ -43,8 +43,17 @@ pub fn cells(row: &DrillRow) -> [String; 10] {
         row.lost_minutes.map_or_else(none, minutes),
         row.lost_writes.map_or("?".into(), count_text),
         came_back(row.came_back),
-        row.broke.to_string(),
+        broke(row),
     ]
+}
+
+fn broke(row: &DrillRow) -> String {
+    match row.of_30_days {
+        Some(share) if share >= 0.0005 => {
+            format!("{}; {} of the budget of {BUDGET_DAYS:.0} days", row.broke, percent(share))
+        }
+        _ => row.broke.to_string(),
+    }
 }
 
 /// Which of the cells are bad news.
@@ -136,7 +145,7 @@ pub fn legend(card: &DrillCard) -> Vec<String> {
         ),
         format!(
             "Would cost: the requests not in time, as minutes in which nobody gets anything; {needed} \
-             in time leave {} of them in {BUDGET_DAYS:.0} days. Lost: acknowledged writes.",
+             in time leave {} of them in {BUDGET_DAYS:.0} days, the budget. Lost: acknowledged writes.",
             short(card.budget_minutes)
         ),
     ]
@@ -155,6 +164,74 @@ pub fn not_tested(card: &DrillCard) -> Vec<String> {
         _ => Some(format!("faults of the kinds {}", card.kinds_not_tested.join(", "))),
     };
     of_drill.chain(kinds).collect()
+}
+
+/// The phases of each failover of a database, and how stale reads were: a line each.
+pub fn databases(card: &DrillCard) -> Vec<String> {
+    let rows = || card.rows.iter().filter(|row| row.skipped.is_none());
+    let failovers = rows().filter_map(|row| {
+        let phases = failover(row)?;
+        Some(format!("{}: {phases}.", row.label()))
+    });
+    let stale = rows().filter_map(|row| {
+        let found = row.staleness.as_ref().filter(|s| s.stale > 0)?;
+        Some(format!("{}: {}.", row.label(), staleness(found)))
+    });
+    failovers.chain(stale).collect()
+}
+
+/// None where nobody had to take over and nothing was out.
+fn failover(row: &DrillRow) -> Option<String> {
+    let phases = row.failover.as_ref()?;
+    let at_most = |bound: Option<f64>| {
+        bound.map_or(String::new(), |bound| format!(" (at most {})", seconds(bound)))
+    };
+    let mut parts = Vec::new();
+    if let Some(after) = phases.noticed_after_s {
+        let by = phases.noticed_by.as_ref().map_or(String::new(), |by| format!(" ({by})"));
+        parts.push(format!("noticed after {}{by}", seconds(after)));
+    }
+    match phases.leader_after_s {
+        Some(after) => {
+            let bound = at_most(row.election_bound_s);
+            parts.push(format!("another led after {}{bound}", seconds(after)));
+        }
+        None if row.election_bound_s.is_some() => parts.push("no other took the lead".into()),
+        None => {}
+    }
+    let first = |what: &str, after: Option<f64>| {
+        after.map(|after| format!("first {what} after {}", seconds(after)))
+    };
+    parts.extend(first("write", phases.first_write_after_s));
+    match first("read", phases.first_read_after_s) {
+        Some(read) => parts.push(read),
+        None if parts.is_empty() => return None,
+        None => parts.push("reads were not out for longer than chance".into()),
+    }
+    Some(parts.join(", "))
+}
+
+/// As a histogram in words: of those that are stale, so many by so much.
+fn staleness(found: &Staleness) -> String {
+    let mut buckets = Vec::new();
+    let mut from = 0;
+    for bucket in &found.time {
+        let ms = |ns: u64| ns / 1_000_000;
+        if bucket.reads > 0 {
+            let span = match bucket.up_to {
+                Some(up_to) => format!("{} to {} ms", ms(from), ms(up_to)),
+                None => format!("over {} ms", ms(from)),
+            };
+            buckets.push(format!("{span}: {}", count_text(bucket.reads)));
+        }
+        from = bucket.up_to.unwrap_or(from);
+    }
+    format!(
+        "{} of {} reads were stale ({})",
+        count_text(found.stale),
+        count_text(found.reads),
+        buckets.join(", ")
+    )
 }
 
 /// Where visitors had to ask again.
@@ -200,7 +277,8 @@ fn spread(name: &str, is_time: bool, s: &Spread) -> [String; 6] {
         Some(v) => short(v),
         None => "never".into(),
     };
-    let never = if s.never > 0 { format!(", {} never", s.never) } else { String::new() };
+    let rare = |n: u64, what: &str| if n > 0 { format!(", {n} {what}") } else { String::new() };
+    let never = rare(s.never, "never") + &rare(s.absent, "not seen");
     let interval = s
         .median_interval
         .map_or("–".into(), |i| format!("{} to {}", value(i.low), value(i.high)));

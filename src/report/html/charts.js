@@ -4,6 +4,7 @@
   try {
     await inflate();
   } catch (e) {
+    document.documentElement.dataset.charts = "none";
     document.querySelectorAll(".plot").forEach(p => { p.style.height = "auto"; p.textContent = "Charts are not available in this browser (" + e + ")."; });
     return;
   }
@@ -19,12 +20,16 @@
 
   const css = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const colour = i => css("--t" + (i % 6));
-  const middle = values => values.map((_, s) => s + 0.5);
+  const middle = values => values.map((_, i) => (i + 0.5) * D.step);
+  const percent = values => values.map(v => v === null ? null : v * 100);
   const dashes = ["solid", "dot", "dash", "longdash", "dashdot", "longdashdot"];
-  const timelines = ["lanes", "in-time", "rate", "latency", "cpu", "nodes"];
+  const charts = { lanes, "in-time": inTime, rate, errors, latency, heat, cpu, "node-cpu": nodeCpu, hits, lag, nodes };
+  const timelines = Object.keys(charts).filter(id => document.getElementById(id));
   const lastOf = D.phases.length ? D.phases[D.phases.length - 1].end : 1;
   const config = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
   let chosen = Math.max(0, busiest());
+  // Of charts that have room for one target: which.
+  const target = { heat: D.targets.length - 1, "node-cpu": D.targets.length - 1 };
 
   // The phase shown first: the calm one in which most was asked.
   function busiest() {
@@ -32,8 +37,8 @@
     D.percentiles.forEach((p, i) => {
       const phase = D.phases.find(x => x.name === p.phase);
       const hit = D.faults.some(f => f.start < phase.end && f.end > phase.start);
-      const asked = D.targets[0].offered.slice(Math.round(phase.start), Math.round(phase.end)).reduce((a, b) => a + b, 0);
-      const rate = asked / Math.max(1, phase.end - phase.start) - (hit ? 1e9 : 0);
+      const asked = D.targets[0].offered.slice(Math.round(phase.start / D.step), Math.round(phase.end / D.step)).reduce((a, b) => a + b, 0);
+      const rate = asked * D.step / Math.max(1, phase.end - phase.start) - (hit ? 1e9 : 0);
       if (p.curves.length && (best < 0 || rate > most)) { best = i; most = rate; }
     });
     return best;
@@ -41,7 +46,7 @@
 
   function shell(extra) {
     const line = css("--line"), soft = css("--soft");
-    const axis = { gridcolor: line, linecolor: line, zerolinecolor: line, tickfont: { color: soft, size: 12 }, fixedrange: true, automargin: true };
+    const axis = { gridcolor: line, linecolor: line, zerolinecolor: line, tickfont: { color: soft, size: 12 }, fixedrange: true, automargin: true, ticks: "" };
     return {
       margin: { l: 56, r: 8, t: 44, b: 28 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: getComputedStyle(document.body).fontFamily, color: css("--ink"), size: 13 },
@@ -64,7 +69,8 @@
 
   // A name only where there is room for it and no letter of a fault.
   function phaseNames(color) {
-    return D.phases.filter(p => (p.end - p.start) / lastOf > 0.07 && !D.faults.some(f => f.start < p.end && f.end > p.start))
+    const width = document.getElementById("in-time").clientWidth - 64;
+    return D.phases.filter(p => (p.end - p.start) / lastOf > Math.max(0.07, p.name.length * 7.5 / width) && !D.faults.some(f => f.start < p.end && f.end > p.start))
       .map(p => ({ x: (p.start + p.end) / 2, xref: "x", yref: "paper", y: 1, yanchor: "bottom", text: escape(p.name), showarrow: false, font: { color, size: 12 } }));
   }
 
@@ -84,26 +90,31 @@
     const rows = D.targets.flatMap((t, i) => t.lanes.map(lane => ({ lane, i })));
     const many = D.targets.length > 1;
     const colourOf = ({ lane, i }) => lane.kind === "fault" ? css("--band") : lane.kind === "effect" ? css("--bad") : colour(i);
-    const bars = rows.flatMap((row, y) => row.lane.bars.map(b => {
-      const text = escape((many ? D.targets[row.i].name + ": " : "") + b.text);
-      const isLong = (b.end - b.start) / lastOf > 0.3, isLate = b.start / lastOf > 0.7;
+    const width = document.getElementById("lanes").clientWidth - 64, beside = [];
+    const bars = rows.flatMap((row, y) => row.lane.bars.map((b, n, all) => {
+      const from = n ? all[n - 1].end : 0, until = n + 1 < all.length ? all[n + 1].start : lastOf;
+      const text = escape((many ? D.targets[row.i].name + ": " : "") + b.text), needs = text.length * 6.6 / width;
+      const isLong = (b.end - b.start) / lastOf > needs, fits = (until - b.end) / lastOf > needs;
+      // A bar's own text is inside it or to its right; where neither has room, to its left.
+      if (!isLong && !fits && (b.start - from) / lastOf > needs) beside.push({ x: b.start, y, xref: "x", yref: "y", xanchor: "right", text, showarrow: false, font: { size: 12, color: css("--ink") } });
       return {
         type: "bar", orientation: "h", y: [y], base: [b.start], x: [b.end - b.start], width: 0.72, name: text,
         marker: { color: colourOf(row), opacity: row.lane.kind === "leader" ? 0.35 : 0.75 },
-        text: [isLate && !isLong ? "" : text], textposition: isLong ? "inside" : "outside", insidetextanchor: "start", cliponaxis: true,
+        text: [isLong || fits ? text : ""], textposition: isLong ? "inside" : "outside", insidetextanchor: "start", cliponaxis: true,
         textfont: { size: 12, color: css("--ink") }, outsidetextfont: { size: 12, color: css("--ink") }, constraintext: "none",
         hovertemplate: text + "<br>" + b.start.toFixed(2) + " s to " + b.end.toFixed(2) + " s<extra></extra>",
       };
     }));
     document.getElementById("lanes").style.height = (90 + 26 * Math.max(1, rows.length)) + "px";
-    return [bars, timeline({ range: [rows.length - 0.4, -0.6], showticklabels: false, showgrid: false, zeroline: false }, { layout: { barmode: "overlay", hovermode: "closest" } })];
+    const layout = timeline({ range: [rows.length - 0.4, -0.6], showticklabels: false, showgrid: false, zeroline: false }, { layout: { barmode: "overlay", hovermode: "closest" } });
+    layout.annotations = layout.annotations.concat(beside);
+    return [bars, layout];
   }
 
   function inTime() {
     const lines = each((t, i) => {
-      const percent = t.in_time.map(v => v === null ? null : v * 100);
       const marks = { x: t.marks.map(m => m.at), y: t.marks.map(() => 4 + 7 * i), text: t.marks.map(m => escape(m.text)), name: escape(t.name), mode: "markers", marker: { symbol: "triangle-up", size: 9, color: colour(i), line: { width: 1, color: css("--bg") } }, hovertemplate: "%{text}<extra>%{fullData.name}</extra>" };
-      return [{ ...lineOf(t, i, percent, { width: under(i) }), hovertemplate: "%{y:.1f} %" }, marks];
+      return [{ ...lineOf(t, i, percent(t.in_time), { width: under(i) }), hovertemplate: "%{y:.1f} %" }, marks];
     });
     return [lines, timeline({ range: [-2, 104], tickvals: [0, 25, 50, 75, 100], ticktext: ["0 %", "25 %", "50 %", "75 %", "100 %"] }, { shapes: [limit(D.hypothesis * 100)] })];
   }
@@ -114,21 +125,77 @@
     return [[asked].concat(each((t, i) => [{ ...lineOf(t, i, t.answered), hovertemplate: "%{y}/s" }])), timeline({ rangemode: "tozero", ticksuffix: "/s" })];
   }
 
+  // Times on a logarithmic axis.
+  const logTicks = {
+    tickvals: [0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000, 10000, 30000],
+    ticktext: ["0.1 ms", "0.3 ms", "1 ms", "3 ms", "10 ms", "30 ms", "100 ms", "300 ms", "1 s", "3 s", "10 s", "30 s"],
+  };
+
+  function errors() {
+    const lines = each((t, i) => [{ ...lineOf(t, i, t.wrong, { width: under(i) }), hovertemplate: "%{y}/s" }]);
+    return [lines, timeline({ rangemode: "tozero", ticksuffix: "/s" })];
+  }
+
+  function heat() {
+    const h = D.targets[target.heat].heat;
+    if (!h.rows.length) return [[], timeline({})];
+    const x = Array.from({ length: h.rows[0].length + 1 }, (_, i) => i * h.step);
+    const most = Math.max(...h.rows.flat());
+    const seen = n => n > 0 ? Math.log10(1 + n) : null;
+    const counts = [1, 10, 100, 1000, 10000, 100000].filter(n => n <= most);
+    const cells = {
+      type: "heatmap", x, y: h.edges_ms, z: h.rows.map(row => row.map(seen)), customdata: h.rows, zmin: 0, zmax: seen(most) || 1,
+      name: "answers", hoverongaps: false,
+      // From what is seen at all to the target's colour at its strongest.
+      colorscale: [[0, css("--heat")], [1, colour(target.heat)]],
+      colorbar: { orientation: "h", x: 0, xanchor: "left", xpad: 0, y: -0.16, yanchor: "top", len: 0.4, thickness: 8, outlinewidth: 0, tickvals: counts.map(seen), ticktext: counts.map(n => n + "/s"), tickfont: { color: css("--soft"), size: 11 } },
+      hovertemplate: "%{customdata}/s took about %{y:.3~s} ms<extra></extra>",
+    };
+    return [[cells], timeline({ type: "log", ...logTicks }, { shapes: [limit(D.in_time_ms)], layout: { hovermode: "closest" } })];
+  }
+
+  const legend = () => ({ showlegend: true, legend: { orientation: "h", y: -0.16, font: { size: 12, color: css("--soft") } } });
+
+  // Of one target, since each node has a line: roles by colour, the nodes of a role by dashes.
+  function nodeCpu() {
+    const t = D.targets[target["node-cpu"]];
+    const names = Object.keys(t.node_cpu), role = name => name.replace(/-\d+$/, "");
+    const roles = [...new Set(names.map(role))];
+    const lines = names.map(name => {
+      const same = names.filter(other => role(other) === role(name));
+      const dash = dashes[same.indexOf(name) % dashes.length];
+      return { x: middle(t.node_cpu[name]), y: percent(t.node_cpu[name]), name: escape(name), mode: "lines", line: { color: colour(roles.indexOf(role(name))), width: 1.5, dash }, hovertemplate: "%{y:.0f} %" };
+    });
+    return [lines, timeline({ rangemode: "tozero", ticksuffix: " %" }, { shapes: [limit(100)], layout: legend() })];
+  }
+
+  const named = (key, scale, more) => each((t, i) => Object.entries(t[key]).map(([name, values], n) => ({
+    ...lineOf(t, i, scale(values), { dash: dashes[n % dashes.length] }), name: escape(D.targets.length > 1 ? t.name + " " + name : name), ...more,
+  })));
+
+  function hits() {
+    return [named("hits", percent, { hovertemplate: "%{y:.1f} %" }), timeline({ range: [-2, 104], ticksuffix: " %" }, { layout: legend() })];
+  }
+
+  function lag() {
+    return [named("lag", v => v, { hovertemplate: "%{y} entries" }), timeline({ rangemode: "tozero" }, { layout: legend() })];
+  }
+
   function latency() {
     const lines = each((t, i) => [
       { ...lineOf(t, i, t.p99_ms), name: escape(t.name) + " p99", hovertemplate: "%{y:.3~s} ms" },
+      { ...lineOf(t, i, t.max_ms, { width: 1 }), opacity: 0.4, name: escape(t.name) + " slowest", hovertemplate: "%{y:.3~s} ms" },
       { ...lineOf(t, i, t.p50_ms, { width: 1.5, dash: "dot" }), name: escape(t.name) + " p50", hovertemplate: "%{y:.3~s} ms" },
     ]);
-    return [lines, timeline({ type: "log", tickvals: [1, 3, 10, 30, 100, 300, 1000, 3000, 10000], ticktext: ["1 ms", "3 ms", "10 ms", "30 ms", "100 ms", "300 ms", "1 s", "3 s", "10 s"] }, { shapes: [limit(D.in_time_ms)] })];
+    return [lines, timeline({ type: "log", ...logTicks }, { shapes: [limit(D.in_time_ms)] })];
   }
 
   function cpu() {
-    const lines = each((t, i) => Object.entries(t.cpu).map(([group, values], g) => ({ ...lineOf(t, i, values.map(v => v === null ? null : v * 100), { dash: dashes[g % dashes.length] }), name: escape(t.name + " " + group), hovertemplate: "%{y:.0f} %" })));
-    return [lines, timeline({ rangemode: "tozero", ticksuffix: " %" }, { shapes: [limit(100)], layout: { showlegend: true, legend: { orientation: "h", y: -0.16, font: { size: 12, color: css("--soft") } } } })];
+    return [named("cpu", percent, { hovertemplate: "%{y:.0f} %" }), timeline({ rangemode: "tozero", ticksuffix: " %" }, { shapes: [limit(100)], layout: legend() })];
   }
 
   function nodes() {
-    const lines = each((t, i) => [{ x: t.nodes_up.map((_, s) => s), y: t.nodes_up, name: escape(t.name), mode: "lines", line: { color: colour(i), width: under(i), shape: "hv" }, hovertemplate: "%{y} of " + t.nodes_total }]);
+    const lines = each((t, i) => [{ x: t.nodes_up.map((_, i) => i * D.step), y: t.nodes_up, name: escape(t.name), mode: "lines", line: { color: colour(i), width: under(i), shape: "hv" }, hovertemplate: "%{y} of " + t.nodes_total }]);
     const most = Math.max(1, ...D.targets.map(t => t.nodes_total));
     return [lines, timeline({ range: [0, most * 1.08], dtick: Math.max(1, Math.ceil(most / 6)) })];
   }
@@ -136,41 +203,100 @@
   function percentiles() {
     const p = D.percentiles[chosen];
     if (!p) return null;
-    const lines = p.curves.map(c => ({ x: c.x, y: c.ms, name: escape(D.targets[c.target].name) + (c.is_response ? " response" : " service"), mode: "lines", line: { color: colour(c.target), width: c.is_response ? 2.5 : 1.5, dash: c.is_response ? "solid" : "dash" }, hovertemplate: "%{y:.3~s} ms" }));
-    const most = Math.max(10, ...p.curves.map(c => c.x[c.x.length - 1]));
-    const ticks = [1, 2, 10, 100, 1000, 10000, 100000];
+    const style = c => ({ dash: c.is_response ? "solid" : "dash" });
+    // Drawn first, so that what is known lies on it.
+    const unsure = p.curves.map(c => ({ x: c.beyond_x, y: c.beyond_ms, name: escape(D.targets[c.target].name) + (c.is_response ? " response" : " service") + ", too few samples", mode: "lines", showlegend: false, line: { color: css("--unsure"), width: c.is_response ? 2.5 : 1.5, ...style(c) }, hovertemplate: "%{y:.3~s} ms, too few samples" }));
+    const lines = unsure.concat(p.curves.map(c => ({ x: c.x, y: c.ms, name: escape(D.targets[c.target].name) + (c.is_response ? " response" : " service"), mode: "lines", line: { color: colour(c.target), width: c.is_response ? 2.5 : 1.5, ...style(c) }, hovertemplate: "%{y:.3~s} ms" })));
+    const most = Math.max(10, ...p.curves.flatMap(c => c.x.concat(c.beyond_x)));
+    const ticks = [1, 2, 10, 100, 1000, 10000, 100000, 1000000];
     return [lines, shell({
       showlegend: true, legend: { orientation: "h", y: -0.08, font: { size: 12, color: css("--soft") } },
-      xaxis: { type: "log", range: [0, Math.log10(most) + 0.03], tickvals: ticks, ticktext: ["0", "50 %", "90 %", "99 %", "99.9 %", "99.99 %", "99.999 %"], fixedrange: false, hoverformat: ".4~g" },
+      xaxis: { type: "log", range: [0, Math.log10(most) + 0.03], tickvals: ticks, ticktext: ["0", "50 %", "90 %", "99 %", "99.9 %", "99.99 %", "99.999 %", "99.9999 %"], fixedrange: false, hoverformat: ".4~g" },
       yaxis: { rangemode: "tozero", ticksuffix: " ms", fixedrange: false },
       margin: { l: 64, r: 8, t: 32, b: 28 },
-      shapes: [limit(D.in_time_ms)].filter(() => Math.max(0, ...p.curves.flatMap(c => c.ms)) > D.in_time_ms * 0.5),
+      shapes: [limit(D.in_time_ms)].filter(() => Math.max(0, ...p.curves.flatMap(c => c.ms.concat(c.beyond_ms))) > D.in_time_ms * 0.5),
     })];
   }
 
-  function choices() {
-    const box = document.getElementById("phases");
-    box.replaceChildren(...D.percentiles.map((p, i) => {
+  // A row of buttons of which one is pressed.
+  function buttons(box, names, pressed, press) {
+    const made = names.map((name, i) => {
       const button = document.createElement("button");
-      button.textContent = p.phase;
-      button.setAttribute("aria-pressed", String(i === chosen));
-      button.onclick = () => { chosen = i; choices(); draw("percentiles", percentiles()); };
+      button.type = "button";
+      button.textContent = name;
+      button.setAttribute("aria-pressed", String(i === pressed));
+      button.onclick = () => { press(i); box.children[i].focus(); };
       return button;
-    }));
+    });
+    box.replaceChildren(...made);
+  }
+
+  function choices() {
+    buttons(document.getElementById("phases"), D.percentiles.map(p => p.phase), chosen, i => { chosen = i; choices(); draw("percentiles", percentiles()); });
     const gone = (D.percentiles[chosen] || { overloaded: [] }).overloaded;
     document.getElementById("overloaded").textContent = gone.length
       ? gone.join(", ") + ": overloaded in this phase. Percentiles would only tell how long the phase was, so none are drawn."
       : "";
+    document.querySelectorAll(".choices[data-for]").forEach(box => {
+      const id = box.dataset.for;
+      if (D.targets.length < 2) { box.remove(); return; }
+      buttons(box, D.targets.map(t => t.name), target[id], i => { target[id] = i; choices(); draw(id, charts[id]()); });
+    });
+  }
+
+  // What is drawn, as a table: for whoever does not see it, and for whoever wants the figures.
+  const tidy = v => v === null || v === undefined ? "–" : typeof v === "number" ? String(Number(v.toPrecision(4))) : v;
+  const plain = text => { const box = document.createElement("textarea"); box.innerHTML = text; return box.value; };
+
+  function numbersOf(id) {
+    if (id === "lanes") return { head: ["what", "from, s", "to, s"], rows: each(t => t.lanes.flatMap(l => l.bars.map(b => [(D.targets.length > 1 ? t.name + ": " : "") + b.text, b.start, b.end]))) };
+    if (id === "heat") {
+      const h = D.targets[target.heat].heat;
+      return { head: ["from, ms"].concat((h.rows[0] || []).map((_, i) => i * h.step + " s")), rows: h.rows.map((row, i) => [h.edges_ms[i], ...row]).reverse() };
+    }
+    const drawn = (id === "percentiles" ? percentiles() : charts[id]());
+    const traces = (drawn ? drawn[0] : []).filter(t => t.mode === "lines" && t.x.length && t.showlegend !== false);
+    const head = [id === "percentiles" ? "percentile" : "second", ...traces.map(t => plain(t.name))];
+    const at = traces.map(t => new Map(t.x.map((x, i) => [x, t.y[i]])));
+    const all = [...new Set(traces.flatMap(t => t.x))].sort((a, b) => a - b);
+    const kept = id === "percentiles" ? all.filter((_, i) => i % 4 === 0) : all;
+    const name = x => id === "percentiles" ? (100 - 100 / x).toPrecision(x < 100 ? 3 : 6) + " %" : Math.floor(x);
+    return { head, rows: kept.map(x => [name(x), ...at.map(m => m.get(x))]) };
+  }
+
+  function fill(details) {
+    const { head, rows } = numbersOf(details.dataset.of);
+    const cell = (tag, text, scope) => { const c = document.createElement(tag); c.textContent = tidy(text); if (scope) c.scope = scope; return c; };
+    const line = cells => { const tr = document.createElement("tr"); tr.append(...cells); return tr; };
+    const table = document.createElement("table"), box = details.querySelector("div");
+    const caption = document.createElement("caption");
+    caption.textContent = document.getElementById(details.dataset.of + "-title").textContent;
+    table.className = "dense";
+    table.append(caption, table.createTHead(), table.createTBody());
+    table.tHead.append(line(head.map(h => cell("th", h, "col"))));
+    table.tBodies[0].append(...rows.map(r => line(r.map((v, i) => i ? cell("td", v) : cell("th", v, "row")))));
+    box.className = "scroll";
+    box.tabIndex = 0;
+    box.setAttribute("role", "region");
+    box.setAttribute("aria-label", "The numbers of: " + caption.textContent);
+    box.replaceChildren(table);
+  }
+
+  // Open tables follow what is drawn.
+  function refill(id) {
+    document.querySelectorAll("details.numbers[open]").forEach(d => { if (d.dataset.of === id) fill(d); });
   }
 
   function draw(id, made) {
-    if (made) return Plotly.react(id, made[0], made[1], config);
+    if (!made || !document.getElementById(id)) return;
+    refill(id);
+    return Plotly.react(id, made[0], made[1], config);
   }
 
   function drawAll() {
-    const made = { lanes: lanes(), "in-time": inTime(), rate: rate(), latency: latency(), cpu: cpu(), nodes: nodes(), percentiles: percentiles() };
-    Object.entries(made).forEach(([id, m]) => draw(id, m));
+    const all = timelines.map(id => draw(id, charts[id]())).concat(draw("percentiles", percentiles()));
     choices();
+    return Promise.all(all);
   }
 
   // One clock: zooming one timeline zooms all.
@@ -186,10 +312,12 @@
     }));
   }
 
-  document.getElementById("cpu").style.height = "310px";
-  drawAll();
+  ["heat", "cpu", "node-cpu", "hits", "lag"].forEach(id => { const plot = document.getElementById(id); if (plot) plot.style.height = "310px"; });
+  document.querySelectorAll("details.numbers").forEach(d => d.addEventListener("toggle", () => { if (d.open) fill(d); }));
+  await drawAll();
   link();
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
   addEventListener("beforeprint", drawAll);
   addEventListener("afterprint", drawAll);
+  document.documentElement.dataset.charts = "drawn";
 })();

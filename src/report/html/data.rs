@@ -1,17 +1,22 @@
 //! What the charts are drawn from: plain series, by target, under one clock.
 
+use super::bins::{Bins, mean};
 use super::lanes::{Lane, lanes};
-use crate::analysis::{Comparison, Run, Timeline, merged};
+use super::nodes::{self, NodesData};
+use crate::analysis::{Comparison, Run, Second, Timeline, merged, share};
 use crate::base::{Histogram, Quantile};
-use crate::record::{EventKind, Record};
+use crate::record::{EventKind, Heat, Record};
 use serde::Serialize;
-use std::collections::BTreeMap;
 
 /// Points of a percentile curve per tenfold of samples.
 const POINTS_PER_DECADE: u32 = 40;
+/// Columns of a heat map that a screen can tell apart.
+const HEAT_COLUMNS_MAX: u32 = 240;
 
 #[derive(Debug, Serialize)]
 pub struct ChartData {
+    /// Seconds to a point of the timelines.
+    pub step: u32,
     targets: Vec<TargetData>,
     phases: Vec<PhaseData>,
     faults: Vec<FaultData>,
@@ -23,17 +28,30 @@ pub struct ChartData {
 #[derive(Debug, Serialize)]
 struct TargetData {
     name: String,
-    offered: Vec<u64>,
-    answered: Vec<u64>,
+    /// Per second, like all counts here.
+    offered: Vec<f64>,
+    answered: Vec<f64>,
+    wrong: Vec<f64>,
     in_time: Vec<Option<f64>>,
     p50_ms: Vec<Option<f64>>,
     p99_ms: Vec<Option<f64>>,
-    nodes_up: Vec<Option<u32>>,
+    max_ms: Vec<Option<f64>>,
     nodes_total: usize,
-    /// Used ÷ given, by group of servers.
-    cpu: BTreeMap<String, Vec<Option<f64>>>,
+    #[serde(flatten)]
+    nodes: NodesData,
     marks: Vec<Mark>,
     lanes: Vec<Lane>,
+    heat: HeatData,
+}
+
+/// Answers per second, by time of completion and by cell of response time.
+#[derive(Debug, PartialEq, Serialize)]
+struct HeatData {
+    /// Seconds to a column.
+    step: u32,
+    /// The lower edge of each row, in milliseconds, and of the row above the last.
+    edges_ms: Vec<f64>,
+    rows: Vec<Vec<f64>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -72,12 +90,35 @@ struct Curve {
     /// 1 ÷ (1 − quantile).
     x: Vec<f64>,
     ms: Vec<f64>,
+    /// From the last of these on, to the slowest answer: what fewer than ten samples say.
+    beyond_x: Vec<f64>,
+    beyond_ms: Vec<f64>,
+}
+
+impl ChartData {
+    /// Whether there is anything to draw in the chart of this name.
+    pub fn has(&self, chart: &str) -> bool {
+        let any = |drawn: fn(&TargetData) -> bool| self.targets.iter().any(drawn);
+        match chart {
+            "lanes" => any(|t| !t.lanes.is_empty()),
+            "heat" => any(|t| !t.heat.rows.is_empty()),
+            "nodes" => any(|t| t.nodes_total > 0),
+            "cpu" | "node-cpu" | "hits" | "lag" => self.targets.iter().any(|t| t.nodes.has(chart)),
+            _ => true,
+        }
+    }
 }
 
 pub fn chart_data(c: &Comparison, runs: &[Run<'_>]) -> ChartData {
     let plan = &runs[0].record.manifest.plan;
+    let timelines: Vec<Timeline> = runs.iter().map(|r| Timeline::of(r.record)).collect();
+    let longest = timelines.iter().map(Timeline::end).max().unwrap_or(0);
+    let step = Bins::of(longest).step;
     ChartData {
-        targets: runs.iter().zip(&c.targets).map(|(r, name)| target_data(r, name)).collect(),
+        step,
+        targets: (runs.iter().zip(&timelines).zip(&c.targets))
+            .map(|((r, timeline), name)| target_data(r, timeline, step, name))
+            .collect(),
         phases: (plan.load.phases.iter())
             .map(|p| PhaseData {
                 name: p.name.clone(),
@@ -92,67 +133,84 @@ pub fn chart_data(c: &Comparison, runs: &[Run<'_>]) -> ChartData {
     }
 }
 
-fn target_data(run: &Run<'_>, name: &str) -> TargetData {
+fn target_data(run: &Run<'_>, timeline: &Timeline, step: u32, name: &str) -> TargetData {
     let record = run.record;
-    let timeline = Timeline::of(record);
     let seconds = &timeline.seconds;
-    let ms = |ns: Option<u64>| ns.map(|ns| round(ns as f64 / 1e6));
+    let bins = Bins::every(timeline.end(), step);
+    let per_second = |count: fn(&Second) -> u64| {
+        bins.each(seconds, |part| {
+            round(mean(part.iter().map(|s| count(s) as f64)).unwrap_or_default())
+        })
+    };
+    let worst = |of: fn(&Second) -> Option<u64>| {
+        bins.each(seconds, |part| part.iter().filter_map(of).max().map(ms))
+    };
+    let longest = longest(record, timeline.end());
     TargetData {
         name: name.into(),
-        offered: seconds.iter().map(|s| s.ledger.planned).collect(),
-        answered: seconds.iter().map(|s| s.ledger.ok).collect(),
-        in_time: (seconds.iter())
-            .map(|s| crate::analysis::share(s.in_time, s.ledger.planned).map(round))
-            .collect(),
-        p50_ms: seconds.iter().map(|s| ms(s.p50_ns)).collect(),
-        p99_ms: seconds.iter().map(|s| ms(s.p99_ns)).collect(),
-        nodes_up: nodes_up(record, timeline.end()),
+        offered: per_second(|s| s.ledger.planned),
+        answered: per_second(|s| s.ledger.ok),
+        wrong: per_second(|s| s.ledger.planned - s.ledger.ok.min(s.ledger.planned)),
+        in_time: bins.each(seconds, |part| {
+            let sum = |of: fn(&Second) -> u64| part.iter().map(of).sum();
+            share(sum(|s| s.in_time), sum(|s| s.ledger.planned)).map(round)
+        }),
+        p50_ms: worst(|s| s.p50_ns),
+        p99_ms: worst(|s| s.p99_ns),
+        max_ms: bins.each(&longest, |part| part.iter().flatten().max().map(|ns| ms(*ns))),
         nodes_total: record.manifest.plan.nodes.len(),
-        cpu: cpu_by_group(record, timeline.end()),
+        nodes: nodes::nodes_data(record, bins),
         marks: marks(record),
         lanes: lanes(run),
+        heat: heat(&record.heat, timeline.end()),
+    }
+}
+
+fn ms(ns: u64) -> f64 {
+    round(ns as f64 / 1e6)
+}
+
+/// The slowest answer of each second.
+fn longest(record: &Record, seconds: u32) -> Vec<Option<u64>> {
+    let mut all = vec![None; seconds as usize];
+    for row in &record.series {
+        let slot = &mut all[row.second as usize];
+        *slot = (*slot).max(row.max_ns);
+    }
+    all
+}
+
+fn heat(heat: &Heat, seconds: u32) -> HeatData {
+    let bins = Bins::with_at_most(seconds, HEAT_COLUMNS_MAX);
+    let cells = || heat.seconds.values().flat_map(|cells| cells.keys().copied());
+    let (Some(first), Some(last)) = (cells().min(), cells().max()) else {
+        return HeatData { step: bins.step, edges_ms: Vec::new(), rows: Vec::new() };
+    };
+    let mut counts = vec![vec![0u64; bins.count()]; (last - first + 1) as usize];
+    for (second, cells) in &heat.seconds {
+        // What completed after the load was meant to start before its end.
+        let column = bins.index(*second).unwrap_or(bins.count().saturating_sub(1));
+        for (cell, n) in cells {
+            if let Some(count) = counts[(cell - first) as usize].get_mut(column) {
+                *count += n;
+            }
+        }
+    }
+    let per_second = |n: &u64| round(*n as f64 / f64::from(bins.step));
+    HeatData {
+        step: bins.step,
+        edges_ms: (first..=last + 1).map(|cell| round(Heat::lower_ns(cell) / 1e6)).collect(),
+        rows: counts.iter().map(|row| row.iter().map(per_second).collect()).collect(),
     }
 }
 
 /// Four significant digits are plenty for a picture.
-fn round(value: f64) -> f64 {
+pub(super) fn round(value: f64) -> f64 {
     if value == 0.0 {
         return 0.0;
     }
     let scale = 10f64.powi(3 - value.abs().log10().floor() as i32);
     (value * scale).round() / scale
-}
-
-fn nodes_up(record: &Record, seconds: u32) -> Vec<Option<u32>> {
-    let mut up = vec![None; seconds as usize];
-    let own = |name: &str| record.manifest.plan.nodes.iter().any(|n| n.name == name);
-    for row in record.nodes.iter().filter(|r| r.second < seconds && own(&r.node)) {
-        let slot = up[row.second as usize].get_or_insert(0);
-        *slot += u32::from(row.alive);
-    }
-    up
-}
-
-fn cpu_by_group(record: &Record, seconds: u32) -> BTreeMap<String, Vec<Option<f64>>> {
-    let servers = &record.manifest.plan.servers;
-    let mut used: BTreeMap<(&str, u32), u64> = BTreeMap::new();
-    for row in record.nodes.iter().filter(|r| r.second < seconds) {
-        let slot = used.entry((row.server.as_str(), row.second)).or_default();
-        *slot = row.server_cpu_ns.max(*slot);
-    }
-    let mut groups: BTreeMap<String, Vec<Option<f64>>> = BTreeMap::new();
-    for group in servers.iter().map(|s| &s.group) {
-        let members = || servers.iter().filter(|s| s.group == *group);
-        let cores: f64 = members().map(|s| s.cores).sum();
-        let series = (0..seconds).map(|second| {
-            let seen: Vec<u64> =
-                members().filter_map(|s| used.get(&(s.name.as_str(), second)).copied()).collect();
-            let is_known = !seen.is_empty() && cores > 0.0;
-            is_known.then(|| round(seen.iter().sum::<u64>() as f64 / (cores * 1e9)))
-        });
-        groups.entry(group.clone()).or_insert_with(|| series.collect());
-    }
-    groups
 }
 
 /// New leaders, and members that a balancer or directory stopped or began to trust.
@@ -211,14 +269,33 @@ fn percentiles(c: &Comparison, runs: &[Run<'_>]) -> Vec<PercentileData> {
         .collect()
 }
 
-/// Up to the last quantile that has ten samples above it.
+/// Up to the last quantile that has ten samples above it, and apart from that to the slowest.
 fn curve(histogram: &Histogram, target: usize, is_response: bool) -> Option<Curve> {
-    let mut curve = Curve { target, is_response, x: Vec::new(), ms: Vec::new() };
-    for step in 0..=(5 * POINTS_PER_DECADE) {
+    let all = histogram.count() as f64;
+    let mut curve = Curve {
+        target,
+        is_response,
+        x: Vec::new(),
+        ms: Vec::new(),
+        beyond_x: Vec::new(),
+        beyond_ms: Vec::new(),
+    };
+    for step in 0..=(8 * POINTS_PER_DECADE) {
         let x = 10f64.powf(f64::from(step) / f64::from(POINTS_PER_DECADE));
-        let Some(value) = histogram.quantile(Quantile(1.0 - 1.0 / x)) else { break };
-        curve.x.push(round(x));
-        curve.ms.push(round(value.as_millis_f64()));
+        let quantile = 1.0 - 1.0 / x;
+        if let Some(value) = histogram.quantile(Quantile(quantile)) {
+            curve.x.push(round(x));
+            curve.ms.push(round(value.as_millis_f64()));
+        } else if x < all {
+            curve.beyond_x.push(round(x));
+            curve.beyond_ms.push(ms(histogram.hdr().value_at_quantile(quantile)));
+        }
+    }
+    if let (Some(x), Some(last)) = (curve.x.last(), curve.ms.last()) {
+        curve.beyond_x.insert(0, *x);
+        curve.beyond_ms.insert(0, *last);
+        curve.beyond_x.push(round(all));
+        curve.beyond_ms.push(ms(histogram.hdr().max()));
     }
     (curve.x.len() > 1).then_some(curve)
 }
@@ -237,10 +314,27 @@ mod tests {
             assert_eq!(peak.curves.len(), 4);
             let last = peak.curves[0].x.last().unwrap();
             assert!((70.0..=80.0).contains(last), "800 samples reach 1 − 10/800: {last}");
-            let horizontal = &data.targets[2];
-            assert_eq!(horizontal.cpu.len(), 5);
-            assert_eq!(horizontal.nodes_up[3], Some(11));
+            let grey = &peak.curves[0].beyond_x;
+            assert_eq!((grey[0], grey.last()), (*last, Some(&800.0)));
+            assert_eq!((data.step, data.targets[2].offered.len()), (1, 20));
             assert_eq!(data.faults[0].letter, 'A');
         });
+    }
+
+    #[test]
+    fn a_heat_map_loses_no_answer() {
+        let mut seen = Heat::default();
+        for second in 0..1000 {
+            seen.seconds.insert(second, [(48, 3), (60, 1)].into());
+        }
+        // Answered after the load.
+        seen.seconds.insert(1003, [(72, 6)].into());
+        let drawn = heat(&seen, 1000);
+        assert_eq!((drawn.step, drawn.rows.len(), drawn.rows[0].len()), (5, 25, 200));
+        assert_eq!(drawn.edges_ms.len(), 26);
+        assert_eq!(drawn.rows[0][0], 3.0);
+        let answers: f64 = drawn.rows.iter().flatten().map(|n| n * 5.0).sum();
+        assert!((answers - 4006.0).abs() < 1.0, "{answers}");
+        assert_eq!(heat(&Heat::default(), 10).rows.len(), 0);
     }
 }

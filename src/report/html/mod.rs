@@ -1,10 +1,13 @@
 //! `report.html`: one file that needs no network. Verdict and table are plain HTML; the charts are
 //! drawn by plotly, which travels inside the file, gzipped, and is inflated by the browser.
 
+mod bins;
 mod data;
 mod lanes;
+mod nodes;
 mod page;
 mod plotly;
+mod tables;
 
 use super::run_text::{difference_of, fault_text};
 use super::text::{header_lines, verdict_line};

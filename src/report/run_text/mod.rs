@@ -428,6 +428,7 @@ mod tests {
             expression: expression.into(),
             observed,
             verdict: Met::Pass,
+            evidence: None,
         };
         let text = |e, v| observed_text(&objective(e, v));
         assert_eq!(text("response_time: p(99)<1s", Some(1.5e6)), "1.50 ms");

@@ -7,7 +7,9 @@
 //!
 //! Known limit: a fill or a marker that a frozen cache executes late can leave a value that is old
 //! for up to one entry's life; so can a write whose fate stayed unknown and that is committed more
-//! than a marker's life later.
+//! than a marker's life later. And an invalidation that the cache does not confirm within its
+//! deadline, as when this app is throttled for longer than that, is owed and not waited for: until
+//! it is paid, other apps may still hit the old value.
 
 use super::cache::{CacheLink, Lookup, jittered, may_fill};
 use super::database::{Database, DatabaseError, Question};

@@ -1,0 +1,165 @@
+//! `brunt init URL|COMMAND`: a commented target and profile to begin with.
+
+mod write;
+
+use super::output;
+use crate::cli::exit;
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// A URL, or the command that starts your server: brunt init -- ./shop --port {port}
+    #[arg(required = true, trailing_var_arg = true, value_name = "URL|COMMAND")]
+    pub subject: Vec<String>,
+    /// Where the command's server listens, when it is not told with {port} or {address}
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+    /// Folder for the files [default: this one]
+    #[arg(short, long, value_name = "DIR", default_value = ".", hide_default_value = true)]
+    pub out: PathBuf,
+}
+
+/// A file's name and its text.
+type File = (&'static str, String);
+
+pub fn run(args: &InitArgs) -> Result<u8> {
+    let files = files(args)?;
+    write_all(&args.out, &files)?;
+    let path = |name: &str| args.out.join(name).display().to_string();
+    let (target, profile) = (path("target.toml"), path("profile.toml"));
+    output::say(&format!(
+        "wrote {target} and {profile}, with the schemas that editors check them by\n\
+         look first: brunt run {target} -p {profile} --dry-run\n\
+         then:       brunt run {target} -p {profile}\n"
+    ))?;
+    Ok(exit::PASS)
+}
+
+fn files(args: &InitArgs) -> Result<Vec<File>> {
+    let (target, profile) = match args.subject.as_slice() {
+        [url] if url.contains("://") => {
+            if args.listen.is_some() {
+                bail!("--listen: is for a command; a URL says itself where it listens");
+            }
+            write::for_url(url)?
+        }
+        words => write::for_command(&split(words), args.listen)?,
+    };
+    Ok(vec![
+        ("target.toml", target),
+        ("profile.toml", profile),
+        (write::TARGET_SCHEMA, crate::target::json_schema()),
+        (write::PROFILE_SCHEMA, crate::profile::json_schema()),
+    ])
+}
+
+/// A command in one pair of quotation marks is taken apart at its spaces.
+fn split(words: &[String]) -> Vec<String> {
+    match words {
+        [line] => line.split_whitespace().map(str::to_string).collect(),
+        words => words.to_vec(),
+    }
+}
+
+/// All or none: nothing that is there already is written over.
+fn write_all(folder: &Path, files: &[File]) -> Result<()> {
+    if let Some((name, _)) = files.iter().find(|(name, _)| folder.join(name).exists()) {
+        bail!("{}: is there already; move it away, or name another --out", name_of(folder, name));
+    }
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    for (name, text) in files {
+        let cannot = || format!("cannot write {}", name_of(folder, name));
+        let mut file = std::fs::File::create_new(folder.join(name)).with_context(cannot)?;
+        file.write_all(text.as_bytes()).with_context(cannot)?;
+    }
+    Ok(())
+}
+
+fn name_of(folder: &Path, name: &str) -> String {
+    folder.join(name).display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{self, HostFacts, Plan};
+    use crate::{profile, target};
+
+    fn asked(words: &[&str]) -> InitArgs {
+        let subject = words.iter().map(|w| (*w).to_string()).collect();
+        InitArgs { subject, listen: None, out: PathBuf::from(".") }
+    }
+
+    fn written(args: &InitArgs) -> (String, String) {
+        let files = files(args).unwrap();
+        (files[0].1.clone(), files[1].1.clone())
+    }
+
+    fn planned(args: &InitArgs) -> Plan {
+        let (target, profile) = written(args);
+        let target = target::read("target.toml", &target, &[]).unwrap();
+        let profile = profile::read("profile.toml", &profile, &[]).unwrap();
+        let facts =
+            HostFacts { unit_cores: 0.5, network: (77, 1), port: 18080, ..HostFacts::default() };
+        plan::compile(&target, &profile, 1, &facts).unwrap()
+    }
+
+    #[test]
+    fn what_is_written_for_a_url_plans_and_asks_for_its_path() {
+        let plan = planned(&asked(&["http://127.0.0.1:8080/shop?x='1'&y={z}"]));
+        assert_eq!(plan.load.requests.len(), 1);
+        assert!(plan.faults.is_empty() && plan.nodes.is_empty());
+        assert!(plan::explain(&plan).contains("/shop"), "{}", plan::explain(&plan));
+    }
+
+    #[test]
+    fn what_is_written_for_a_command_plans_with_a_fault() {
+        let plan = planned(&asked(&["python3 -m http.server {port} -b {host}"]));
+        let names: Vec<&str> = plan.nodes.iter().map(|n| n.name.as_str()).collect();
+        assert_eq!(names, ["python3-1"]);
+        assert_eq!(plan.faults.len(), 1);
+        let named = InitArgs {
+            listen: Some("127.0.0.1:18081".parse().unwrap()),
+            ..asked(&["./Shop \"1\".sh", "--x", "it's"])
+        };
+        assert_eq!(planned(&named).nodes[0].name, "shop-1-sh-1");
+    }
+
+    #[test]
+    fn the_keys_that_are_only_shown_are_sound_too() {
+        for args in [asked(&["http://127.0.0.1:8080/"]), asked(&["./shop {port}"])] {
+            let (target, profile) = written(&args);
+            let shown = |text: &str| {
+                let keys = text.lines().map(|line| line.strip_prefix("#- ").unwrap_or(line));
+                keys.collect::<Vec<_>>().join("\n")
+            };
+            assert!(profile.contains("\n#- "));
+            target::read("target.toml", &shown(&target), &[]).unwrap();
+            profile::read("profile.toml", &shown(&profile), &[]).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_server_that_nobody_could_find_is_refused() {
+        let error = files(&asked(&["./shop"])).unwrap_err().to_string();
+        assert!(error.contains("{port}") && error.contains("--listen"), "{error}");
+        let error = files(&asked(&["ftp://127.0.0.1/"])).unwrap_err().to_string();
+        assert!(error.contains("http://"), "{error}");
+    }
+
+    #[test]
+    fn nothing_is_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let args = asked(&["./shop {port}"]);
+        write_all(folder.path(), &files(&args).unwrap()).unwrap();
+        std::fs::remove_file(folder.path().join("target.toml")).unwrap();
+        let error = write_all(folder.path(), &files(&args).unwrap()).unwrap_err().to_string();
+        assert!(error.contains("profile.toml") && error.contains("--out"), "{error}");
+        assert!(!folder.path().join("target.toml").exists());
+    }
+}

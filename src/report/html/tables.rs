@@ -1,0 +1,315 @@
+//! Tables beside the charts: phase by phase, request by request, whether the numbers may be believed,
+//! and what is needed to have them again.
+
+use crate::analysis::comparison::{count_text, percent};
+use crate::analysis::{About, Comparison, Level, PhaseSummary, Run, Summary, TimeSummary, share};
+use crate::base::Nanos;
+use crate::plan::{self, LoadPlan};
+use crate::record::Ledger;
+use maud::{Markup, html};
+
+/// A target's name with its colour.
+pub fn target_name(index: usize, name: &str) -> Markup {
+    html! {
+        span.target style=(format!("--c:var(--t{})", index % 6)) {
+            i.chip aria-hidden="true" {}
+            (name)
+        }
+    }
+}
+
+/// What is wider than the page scrolls by itself, by keyboard too.
+pub fn scroll(label: &str, table: Markup) -> Markup {
+    html! { div.scroll tabindex="0" role="region" aria-label=(label) { (table) } }
+}
+
+fn time(time: Option<Nanos>) -> Markup {
+    html! { td.number { @if let Some(time) = time { (time) } @else { span.soft { "–" } } } }
+}
+
+fn number(n: u64) -> Markup {
+    html! { td.number { @if n == 0 { span.soft { "0" } } @else { (count_text(n)) } } }
+}
+
+fn head(first: &str, second: Option<&str>, service: bool) -> Markup {
+    let counts = ["planned", "ok", "wrong", "no answer", "in time"];
+    let quantiles = ["p50", "p90", "p99", "p99.9", "max"];
+    html! {
+        thead {
+            tr {
+                th scope="col" rowspan="2" { (first) }
+                @if let Some(second) = second { th scope="col" rowspan="2" { (second) } }
+                th.group scope="colgroup" colspan=(counts.len()) { "requests" }
+                th.group scope="colgroup" colspan=(quantiles.len()) { "response time" }
+                @if service { th.group scope="colgroup" colspan="2" { "service time" } }
+            }
+            tr {
+                @for name in counts.iter().chain(&quantiles) { th.number scope="col" { (name) } }
+                @if service { th.number scope="col" { "p50" } th.number scope="col" { "p99" } }
+            }
+        }
+    }
+}
+
+/// How many, how they ended, and how long they took.
+fn cells(ledger: &Ledger, in_time: u64, response: &TimeSummary) -> Markup {
+    let unanswered =
+        ledger.transport_error + ledger.timeout + ledger.unfinished + ledger.never_sent;
+    html! {
+        (number(ledger.planned)) (number(ledger.ok)) (number(ledger.http_error)) (number(unanswered))
+        td.number { (share(in_time, ledger.planned).map_or("–".into(), percent)) }
+        (time(response.p50)) (time(response.p90)) (time(response.p99)) (time(response.p999))
+        (time(response.max))
+    }
+}
+
+pub fn phases(runs: &[Run<'_>], c: &Comparison) -> Markup {
+    let of = |name: &str| -> Vec<(usize, &PhaseSummary)> {
+        let found = runs.iter().map(|run| run.summary.phases.iter().find(|p| p.name == name));
+        found.enumerate().filter_map(|(index, phase)| Some((index, phase?))).collect()
+    };
+    let table = html! {
+        table.dense {
+            (head("phase", (runs.len() > 1).then_some("target"), true))
+            @for phase in &runs[0].summary.phases {
+                tbody {
+                    @for (at, (index, p)) in of(&phase.name).into_iter().enumerate() {
+                        tr {
+                            @if at == 0 {
+                                th scope="rowgroup" rowspan=(of(&phase.name).len()) {
+                                    (p.name) " "
+                                    span.soft {
+                                        (format!("{:.0}–{:.0} s", p.start_s, p.end_s))
+                                        @if !p.measured { " · not measured" }
+                                    }
+                                }
+                            }
+                            @if runs.len() > 1 { td { (target_name(index, &c.targets[index])) } }
+                            (cells(&p.ledger, p.in_time, &p.response_time_ns))
+                            (time(p.service_time_ns.p50)) (time(p.service_time_ns.p99))
+                        }
+                    }
+                }
+            }
+        }
+    };
+    html! {
+        h3 { "Every phase" }
+        (scroll("Every phase, with its requests and times", table))
+    }
+}
+
+pub fn requests(runs: &[Run<'_>], c: &Comparison) -> Markup {
+    let load: &LoadPlan = &runs[0].record.manifest.plan.load;
+    let table = html! {
+        table.dense {
+            (head("request", (runs.len() > 1).then_some("target"), false))
+            @for request in &load.requests {
+                tbody {
+                    @for (index, run) in runs.iter().enumerate() {
+                        @if let Some(r) = run.summary.requests.get(&request.name) {
+                            tr {
+                                @if index == 0 {
+                                    th scope="rowgroup" rowspan=(runs.len()) { (request.name) }
+                                }
+                                @if runs.len() > 1 { td { (target_name(index, &c.targets[index])) } }
+                                (cells(&r.ledger, r.in_time, &r.response_time_ns))
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    };
+    html! {
+        h3 { "Every request" }
+        p.caption {
+            "Over the measured phases. Wrong: answered, and not with a success. A time is left out where fewer than ten answers took longer."
+        }
+        (scroll("Every request, with its times", table))
+    }
+}
+
+/// The checks of the measurement itself; each is one column, with the reading that it is judged by.
+pub fn validity(runs: &[Run<'_>], c: &Comparison) -> Markup {
+    let table = html! {
+        table.dense.strip {
+            thead {
+                tr {
+                    th scope="col" { "target" }
+                    @for (name, ..) in checks(runs[0].summary) { th scope="col" { (name) } }
+                }
+            }
+            tbody {
+                @for (index, run) in runs.iter().enumerate() {
+                    tr {
+                        th scope="row" { (target_name(index, &c.targets[index])) }
+                        @for (_, reading, about) in checks(run.summary) {
+                            (check(run.summary, &reading, &about))
+                        }
+                    }
+                }
+            }
+        }
+    };
+    scroll("The checks of each run", table)
+}
+
+type Check = (&'static str, String, Vec<About>);
+
+fn checks(s: &Summary) -> Vec<Check> {
+    let h = &s.validity;
+    let known = |text: Option<String>| text.unwrap_or_else(|| "not observed".into());
+    let steal = h.steal_worst_share.or(h.steal_share).map(percent);
+    let (counted, planned) = (s.ledger_run.ended(), s.ledger_run.planned);
+    let rest = [
+        About::NoAnswers,
+        About::SteadyState,
+        About::Record,
+        About::Heal,
+        About::Manifest,
+        About::Guard,
+    ];
+    vec![
+        (
+            "starts late by, p99",
+            known(h.start_lag_p99_ns.map(|t| t.to_string())),
+            vec![About::StartLag, About::Gaps],
+        ),
+        (
+            "machine stalls, p99.9",
+            known(h.hiccup_p999_ns.map(|t| t.to_string())),
+            vec![About::Hiccups],
+        ),
+        ("generator's cores", known(h.generator_core_share.map(percent)), vec![About::Generator]),
+        ("stolen CPU, worst second", known(steal), vec![About::Steal]),
+        ("CPU a request, off by", known(h.work_off.map(percent)), vec![About::Work]),
+        (
+            "requests accounted for",
+            format!("{} of {}", count_text(counted), count_text(planned)),
+            vec![About::Ledger, About::LittlesLaw],
+        ),
+        ("data check", data_text(s), vec![About::DataCheck]),
+        ("all else", String::new(), rest.to_vec()),
+    ]
+}
+
+fn data_text(s: &Summary) -> String {
+    match s.data.read_back {
+        Some(n) => format!("{} writes read back", count_text(n)),
+        None => "nothing read back".into(),
+    }
+}
+
+fn check(s: &Summary, reading: &str, about: &[About]) -> Markup {
+    let found = s.validity.doubts.iter().filter(|d| about.contains(&d.about));
+    let worst = found.map(|d| d.level).max();
+    let (class, word) = match worst {
+        None => ("good", "no doubt"),
+        Some(Level::Doubt) => ("warn", "doubt"),
+        Some(Level::Inconclusive) => ("warn", "inconclusive"),
+        Some(Level::Invalid) => ("bad", "invalid"),
+    };
+    html! {
+        td class=(class) {
+            span.word { (word) }
+            @if !reading.is_empty() { " " span.soft { (reading) } }
+        }
+    }
+}
+
+/// The command, and each plan in words; the manifest beside has it with every number.
+pub fn repeat(runs: &[Run<'_>], c: &Comparison) -> Markup {
+    let manifest = &runs[0].record.manifest;
+    let plan = &manifest.plan;
+    html! {
+        @if let Some(command) = command(c, runs) {
+            p { "With the same files and machine:" }
+            pre.command { code { (command) } }
+        } @else {
+            p {
+                "The options of this " code { "brunt load" } " are in the plan below, and in the "
+                "manifest.json of its record."
+            }
+        }
+        dl.facts {
+            dt { "seed" } dd { (plan.seed) ", from which the whole schedule of requests and faults follows" }
+            dt { "brunt" } dd { (manifest.brunt_version) ", with " (manifest.workers) @if manifest.workers == 1 { " worker" } @else { " workers" } }
+            dt { "machine" } dd {
+                (plan.host.cores) " cores: " (cores(&plan.host.brunt_cpus)) " for brunt, "
+                (cores(&plan.host.stack_cpus)) " for the target"
+            }
+            @if plan.host.iterations_per_ms > 0.0 {
+                dt { "calibration" } dd {
+                    (count_text(plan.host.iterations_per_ms.round() as u64))
+                    " iterations of the reference work in a millisecond"
+                }
+            }
+        }
+        @for (index, run) in runs.iter().enumerate() {
+            details {
+                summary { "The plan of " (target_name(index, &c.targets[index])) " in words" }
+                pre tabindex="0" { (plan::explain(&run.record.manifest.plan)) }
+            }
+        }
+    }
+}
+
+fn cores(list: &[u32]) -> String {
+    match list {
+        [] => "none of their own".into(),
+        [core] => format!("number {core}"),
+        list => {
+            format!("numbers {}", list.iter().map(u32::to_string).collect::<Vec<_>>().join(", "))
+        }
+    }
+}
+
+/// As it would be typed; `None` for a run without a profile.
+fn command(c: &Comparison, runs: &[Run<'_>]) -> Option<String> {
+    let plan = &runs[0].record.manifest.plan;
+    if plan.profile.is_empty() {
+        return None;
+    }
+    let verb = if runs.len() > 1 { "compare" } else { "run" };
+    let targets: Vec<String> = c.targets.iter().map(|name| typed(name)).collect();
+    let profile = typed(&plan.profile);
+    Some(format!("brunt {verb} {} -p {profile} --seed {}", targets.join(" "), plan.seed))
+}
+
+/// Quoted where a shell would read more into it.
+fn typed(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@".contains(c);
+    match word.chars().all(is_plain) && !word.is_empty() {
+        true => word.into(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::testing::with_trio;
+
+    #[test]
+    fn the_tables_hold_what_the_summaries_say() {
+        with_trio(|c, runs| {
+            let phases = phases(runs, c).into_string();
+            for text in ["warm-up", "not measured", "server lost", "vertical", "p99.9"] {
+                assert!(phases.contains(text), "{text}");
+            }
+            let requests = requests(&runs[2..], c).into_string();
+            assert!(requests.contains("feed") && !requests.contains(">target<"), "{requests}");
+            assert!(validity(runs, c).into_string().contains("of 3,"));
+        });
+    }
+
+    #[test]
+    fn a_command_can_be_pasted() {
+        with_trio(|c, runs| {
+            let all = command(c, runs).unwrap();
+            assert_eq!(all, "brunt compare garage vertical horizontal -p campaign --seed 1");
+        });
+        assert_eq!(typed("x[a=it's]"), r"'x[a=it'\''s]'");
+    }
+}

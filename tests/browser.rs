@@ -1,0 +1,245 @@
+//! The report in a browser: charts are drawn from data, nothing is loaded from anywhere, everything
+//! is reached by keyboard. With `BRUNT_SCREENSHOTS=FOLDER` it leaves pictures of every width and both
+//! colour schemes there.
+
+#[path = "support/webdriver.rs"]
+mod webdriver;
+
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use webdriver::Browser;
+
+const TAB: &str = "\u{e004}";
+const ENTER: &str = "\u{e007}";
+
+/// The stored comparison, in a folder of its own.
+fn copy(to: &Path) -> PathBuf {
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("reports/examples/compare");
+    let copied = to.join("compare");
+    for target in ["garage", "vertical", "horizontal"] {
+        std::fs::create_dir_all(copied.join(target)).unwrap();
+        for entry in std::fs::read_dir(from.join(target)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() {
+                std::fs::copy(&path, copied.join(target).join(path.file_name().unwrap())).unwrap();
+            }
+        }
+    }
+    copied
+}
+
+fn render(folder: &Path) -> PathBuf {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_brunt")).arg("report").arg(folder).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    folder.join("report.html")
+}
+
+/// The reports of the stored comparison, written once for all tests.
+fn rendered() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("browser");
+        let compared = copy(&folder);
+        render(&compared);
+        compared
+    })
+}
+
+/// Opens a report and waits until its charts are drawn, or cannot be.
+fn open(browser: &Browser, page: &Path) {
+    browser.open(&format!("file://{}", page.display()));
+    let state = browser.run(
+        "return new Promise(done => { const root = document.documentElement; \
+         const look = () => root.dataset.charts ? done(root.dataset.charts) : setTimeout(look, 10); \
+         look(); });",
+    );
+    assert_eq!(state, "drawn", "{:#?}", browser.log("browser"));
+}
+
+#[test]
+fn rendering_again_gives_the_same_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let compared = copy(folder.path());
+    let single = compared.join("horizontal");
+    for record in [&compared, &single] {
+        let first = std::fs::read(render(record)).unwrap();
+        assert!(first.len() < 3_000_000, "{}", first.len());
+        assert!(first == std::fs::read(render(record)).unwrap(), "{}", record.display());
+    }
+}
+
+#[test]
+fn charts_have_data_and_nothing_is_asked_for() {
+    let compared = rendered();
+    let browser = Browser::start(1280, 1000);
+    for page in [compared.join("report.html"), compared.join("horizontal/report.html")] {
+        open(&browser, &page);
+        let charts = browser.run(
+            "return [...document.querySelectorAll('.plot')].map(p => ({ id: p.id, points: \
+             p.data.reduce((n, t) => n + (t.y || []).filter(v => v !== null).length, 0), \
+             drawn: p.querySelectorAll('.main-svg path, .main-svg image').length }));",
+        );
+        let charts = charts.as_array().unwrap();
+        let ids: Vec<&str> = charts.iter().map(|c| c["id"].as_str().unwrap()).collect();
+        let all = [
+            "lanes",
+            "in-time",
+            "rate",
+            "errors",
+            "latency",
+            "heat",
+            "cpu",
+            "node-cpu",
+            "hits",
+            "lag",
+            "nodes",
+            "percentiles",
+        ];
+        assert_eq!(ids, all, "{}", page.display());
+        for chart in charts {
+            assert!(chart["points"].as_u64() > Some(5), "{}: {chart}", page.display());
+            assert!(chart["drawn"].as_u64() > Some(0), "{}: {chart}", page.display());
+        }
+        let console = browser.log("browser");
+        assert!(console.is_empty(), "{}: {console:#?}", page.display());
+        let asked: Vec<String> = requests(&browser.log("performance"));
+        assert!(asked.iter().any(|url| url.ends_with("report.html")), "{asked:?}");
+        let is_own = |url: &String| ["file:", "data:", "blob:"].iter().any(|s| url.starts_with(s));
+        assert!(asked.iter().all(is_own), "{asked:?}");
+        pictures(&browser, &page);
+    }
+}
+
+/// Everything that the page has asked for, from the browser's own log of its network.
+fn requests(log: &[Value]) -> Vec<String> {
+    let messages = log.iter().filter_map(|entry| entry["message"].as_str());
+    let parsed = messages.filter_map(|text| serde_json::from_str::<Value>(text).ok());
+    let sent = parsed.filter(|m| m["message"]["method"] == "Network.requestWillBeSent");
+    sent.filter_map(|m| m["message"]["params"]["request"]["url"].as_str().map(str::to_string))
+        .collect()
+}
+
+fn pictures(browser: &Browser, page: &Path) {
+    let Some(folder) = std::env::var_os("BRUNT_SCREENSHOTS").map(PathBuf::from) else { return };
+    let name = page.parent().unwrap().file_name().unwrap().to_string_lossy().into_owned();
+    for (width, is_phone) in [(1280, false), (390, true)] {
+        for scheme in ["light", "dark"] {
+            let feature = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
+            browser.tell("Emulation.setEmulatedMedia", json!({ "features": feature }));
+            let size = json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": is_phone });
+            browser.tell("Emulation.setDeviceMetricsOverride", size);
+            open(browser, page);
+            let whole = json!({ "captureBeyondViewport": true, "format": "png" });
+            let picture = browser.tell("Page.captureScreenshot", whole);
+            use base64::Engine;
+            let bytes = base64::engine::general_purpose::STANDARD
+                .decode(picture["data"].as_str().unwrap())
+                .unwrap();
+            std::fs::write(folder.join(format!("{name}-{width}-{scheme}.png")), bytes).unwrap();
+        }
+    }
+    browser.tell("Emulation.clearDeviceMetricsOverride", json!({}));
+    browser.tell("Emulation.setEmulatedMedia", json!({ "features": [] }));
+}
+
+#[test]
+fn a_keyboard_reaches_the_data_of_every_chart() {
+    let page = rendered().join("report.html");
+    let browser = Browser::start(1280, 1000);
+    open(&browser, &page);
+    let first = press_and_see(&browser);
+    assert_eq!(first, "a.skip", "the first stop is the link to the verdict");
+    browser.press(ENTER);
+    assert_eq!(browser.run("return location.hash"), "#verdict");
+    let (mut stops, mut last) = (BTreeSet::new(), String::new());
+    // Every stop has an outline that can be seen; the chain ends where the page does.
+    for _ in 0..120 {
+        let stop = press_and_see(&browser);
+        if stop.starts_with("body") {
+            break;
+        }
+        let outline = browser.run(
+            "const s = getComputedStyle(document.activeElement); \
+             return s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) >= 2;",
+        );
+        assert_eq!(outline, true, "no outline at {stop}");
+        if stop == "summary:plan" {
+            browser.press(ENTER);
+        } else if let Some(chart) = stop.strip_prefix("summary:") {
+            browser.press(ENTER);
+            let rows = browser.run(
+                "return new Promise(done => setTimeout(() => { const t = \
+                 document.activeElement.parentElement.querySelector('table'); done(t && \
+                 t.querySelectorAll('thead th[scope=col]').length > 1 && \
+                 t.querySelectorAll('tbody th[scope=row]').length); }, 50));",
+            );
+            assert!(rows.as_u64() > Some(2), "{chart}: {rows}");
+        }
+        last.clone_from(&stop);
+        stops.insert(stop);
+    }
+    for chart in [
+        "lanes",
+        "in-time",
+        "rate",
+        "errors",
+        "latency",
+        "heat",
+        "cpu",
+        "node-cpu",
+        "hits",
+        "lag",
+        "nodes",
+        "percentiles",
+    ] {
+        assert!(stops.contains(&format!("summary:{chart}")), "{chart}: {stops:?}");
+    }
+    for choice in ["button:phases", "button:heat", "button:node-cpu"] {
+        assert!(stops.contains(choice), "{choice}: {stops:?}");
+    }
+    assert!(last.contains("pre"), "the last stop is the last plan: {last}");
+}
+
+/// Presses the tab key; what has the focus then, in a word.
+fn press_and_see(browser: &Browser) -> String {
+    browser.press(TAB);
+    let seen = browser.run(
+        "const e = document.activeElement, tag = e.tagName.toLowerCase(); \
+         if (tag === 'summary') return 'summary:' + (e.parentElement.dataset.of || 'plan'); \
+         if (tag === 'button') return 'button:' + (e.parentElement.dataset.for || e.parentElement.id); \
+         return tag + (e.className ? '.' + e.className : '');",
+    );
+    seen.as_str().unwrap_or_default().to_string()
+}
+
+/// Headings that skip no level, tables with heads, and a name for all that can be reached.
+#[test]
+fn a_screen_reader_finds_its_way() {
+    let page = rendered().join("report.html");
+    let browser = Browser::start(390, 800);
+    open(&browser, &page);
+    let wrong = browser.run(
+        "const wrong = []; let before = 0; \
+         for (const h of document.querySelectorAll('h1,h2,h3,h4')) { const level = +h.tagName[1]; \
+           if (level > before + 1) wrong.push('skips a level: ' + h.textContent); before = level; } \
+         if (document.querySelectorAll('h1').length !== 1) wrong.push('not one h1'); \
+         for (const tag of ['header', 'main', 'nav', 'footer']) \
+           if (!document.querySelector(tag)) wrong.push('no ' + tag); \
+         for (const th of document.querySelectorAll('th')) \
+           if (!th.scope || !th.textContent.trim()) wrong.push('th: ' + th.outerHTML); \
+         for (const p of document.querySelectorAll('.plot')) { const by = p.getAttribute('aria-labelledby'); \
+           if (!by || !document.getElementById(by)) wrong.push('unnamed chart: ' + p.id); \
+           if (!document.getElementById(p.getAttribute('aria-describedby'))) wrong.push('no words: ' + p.id); } \
+         for (const s of document.querySelectorAll('.scroll')) \
+           if (s.tabIndex !== 0 || !s.getAttribute('aria-label')) wrong.push('scroll: ' + s.innerText.slice(0, 40)); \
+         if (document.documentElement.lang !== 'en') wrong.push('no language'); \
+         if (document.documentElement.scrollWidth > innerWidth) wrong.push('wider than a phone: ' + \
+           document.documentElement.scrollWidth); \
+         return wrong;",
+    );
+    assert_eq!(wrong, json!([]));
+}
