@@ -68,7 +68,7 @@ mod tests {
         };
         let fails = Outcome::FirstFails { rate_per_s: 1.0, limiting: None };
         let endless = Outcome::OutOfTrials { trials: 100, held_per_s: None };
-        assert_eq!(judged(&[above.clone()]), 0);
+        assert_eq!(judged(std::slice::from_ref(&above)), 0);
         assert_eq!(judged(&[above.clone(), limited.clone()]), 4);
         assert_eq!(judged(&[above.clone(), fails.clone()]), 3);
         assert_eq!(judged(&[fails, limited]), 4);

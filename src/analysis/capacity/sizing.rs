@@ -353,7 +353,7 @@ mod tests {
                 panic!("{:?}", seen.horizontal)
             };
             assert_eq!(size, expected, "{lost}");
-            assert!(left_per_s >= 6000.0 && left_per_s < 6200.0, "{left_per_s}");
+            assert!((6000.0..6200.0).contains(&left_per_s), "{left_per_s}");
         }
     }
 
