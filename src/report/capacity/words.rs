@@ -138,7 +138,7 @@ pub fn cells(row: &TrialRow) -> [String; 9] {
         format!("{:.2} % of {}", worst.share() * 100.0, worst.arrivals)
     });
     [
-        row.folder.clone(),
+        row.folder.rsplit('/').next().unwrap_or_default().to_string(),
         format!("{:.1}", trial.rate_per_s),
         format!("{:.0} s", trial.seconds),
         purpose(trial.purpose).into(),

@@ -23,6 +23,9 @@ const FIRST_SHARE: f64 = 0.25;
 /// … or, where the cost of a request is not known, here.
 const FIRST_PER_S: f64 = 10.0;
 
+/// Of a target's name in a folder's: a variant may have many keys, and the number tells them apart.
+const NAME_MOST: usize = 60;
+
 pub struct CapacityOptions {
     pub seed: u64,
     pub run: RunOptions,
@@ -126,7 +129,8 @@ fn search(options: &CapacityOptions, expected: Option<f64>) -> Search {
 /// `1-garage`, `2-garage-with-fault`.
 fn search_folder(index: usize, target: &Target, with_fault: bool) -> String {
     let suffix = if with_fault { "-with-fault" } else { "" };
-    format!("{}-{}{suffix}", index + 1, folder_name(&target.name))
+    let name: String = folder_name(&target.name).chars().take(NAME_MOST).collect();
+    format!("{}-{}{suffix}", index + 1, name.trim_end_matches('-'))
 }
 
 fn sizes(target: &Target) -> Vec<GroupSize> {

@@ -145,7 +145,9 @@ fn search(args: &CapacityArgs, profile: &Profile) -> Result<(CapacityReport, Cap
     };
     let mut found = {
         let mut watcher = super::watcher(common.quiet, false);
-        study::capacity(&targets, profile, &options, watcher.as_mut())?
+        let found = study::capacity(&targets, profile, &options, watcher.as_mut());
+        // What was refused before its first trial leaves no folder; one with a record stays.
+        found.inspect_err(|_| drop(std::fs::remove_dir(&folder)))?
     };
     let expressions = options.objectives.iter().map(|o| o.expression.clone()).collect();
     let answers = std::mem::take(&mut found.answers);
