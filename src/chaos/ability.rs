@@ -184,7 +184,7 @@ fn kinds() -> Vec<FaultKind> {
         FaultKind::Stall { link: packets },
         FaultKind::Reset { link: proxy },
         FaultKind::SlowClose { delay, link: proxy },
-        FaultKind::Cut { after: bytes, link: proxy },
+        FaultKind::Cut { bytes, link: proxy },
         FaultKind::Partition { link: proxy },
         FaultKind::Partition { link: packets },
         FaultKind::Loss { share, direction },

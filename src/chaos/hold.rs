@@ -92,7 +92,7 @@ fn levers(kind: &FaultKind, hit: &Hit) -> Vec<Lever> {
         FaultKind::SlowClose { delay, link } => {
             on_links(hit, link, LinkEffect::SlowClose { delay })
         }
-        FaultKind::Cut { after, link } => on_links(hit, link, LinkEffect::Cut { after }),
+        FaultKind::Cut { bytes, link } => on_links(hit, link, LinkEffect::Cut { after: bytes }),
         FaultKind::Partition { link } => on_links(hit, link, LinkEffect::Partition),
         FaultKind::Loss { share, direction } => {
             on_packets(hit, direction, PacketEffect::Loss { share })

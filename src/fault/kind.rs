@@ -89,7 +89,7 @@ pub enum FaultKind {
     /// A link's connections are reset after so many bytes.
     Cut {
         #[serde(with = "size")]
-        after: Bytes,
+        bytes: Bytes,
         #[serde(default, flatten)]
         link: OnLink,
     },

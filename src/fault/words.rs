@@ -53,8 +53,8 @@ impl FaultKind {
             FaultKind::SlowClose { delay, link } => {
                 format!("closed {} late{}", duration_text(*delay), on_link(link))
             }
-            FaultKind::Cut { after, link } => {
-                format!("cut after {}{}", size_text(*after), on_link(link))
+            FaultKind::Cut { bytes, link } => {
+                format!("cut after {}{}", size_text(*bytes), on_link(link))
             }
             FaultKind::Partition { link } => format!("partitioned{}", on_link(link)),
             FaultKind::Loss { share, direction } => {

@@ -97,7 +97,7 @@ fn whens(fault: &ProfileFault, load_lasts: Nanos, seed: u64, index: u64) -> Vec<
     }
     let at = fault.at.unwrap_or_default();
     let every = fault.every.unwrap_or_default();
-    let jitter = fault.jitter.unwrap_or(FAULT_OFFSET);
+    let jitter = fault.every_jitter.unwrap_or(FAULT_OFFSET);
     let one = |n: u64| {
         let moved = Nanos((unit() * jitter.0 as f64) as u64);
         When::At { at: Nanos(at.0 + n * every.0) + moved }

