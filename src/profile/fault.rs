@@ -362,8 +362,8 @@ mod tests {
             "kind='cut'\nbytes='64KiB'",
             "kind='http-delay'\ndelay='50ms'\njitter='5ms'",
         ] {
-            let on =
-                if text.contains("latency") || text.contains("cut") { "app->cache" } else { "app" };
+            let is_link = ["latency", "loss", "cut"].iter().any(|kind| text.contains(kind));
+            let on = if is_link { "app->cache" } else { "app" };
             let fault = fault(&format!("{text}\non='{on}'\nat='1s'\nlasts='1s'"));
             fault.check(Nanos::from_secs(60)).unwrap();
             let kind = fault.fault_kind().unwrap();

@@ -104,7 +104,7 @@ fn several_runs_of_one_drill_are_trials() {
 #[test]
 fn every_kind_of_fault_has_its_name_in_the_list() {
     for name in FaultKind::NAMES {
-        let keys = "to = 0.5\ncores = 1.0\nrate = \"1MiB\"\ndelay = \"1ms\"\nafter = \"1B\"\nshare = 0.5\n";
+        let keys = "to = 0.5\ncores = 1.0\nrate = \"1MiB\"\ndelay = \"1ms\"\nbytes = \"1B\"\nshare = 0.5\n";
         let number = keys.replace("0.5\n", "5\n");
         let sized = keys.replace("to = 0.5", "to = \"1MiB\"");
         let read = |keys: &str| {
