@@ -41,10 +41,6 @@ const POINTS: [&str; 14] = [
     "undo.groups killed",
     "undo.before the journal goes",
 ];
-/// From here on the way differs from lever to lever; what is before is gone through with the first.
-const POINTS_OF_A_LEVER: &[&str] =
-    &["hold.written ahead", "hold.applied", "release.before", "release.applied"];
-
 /// `Lever::Node` and `Lever::Link` are not among them: a rule lives in the memory of the node or
 /// relay that keeps it, and ends with that process.
 fn levers() -> Vec<(&'static str, Lever)> {
@@ -99,9 +95,6 @@ const POINTS_OF_ATTACHED: [&str; 10] = [
     "give back.before",
     "give back.done",
 ];
-/// Of the levers that share their way with those.
-const POINTS_OF_OTHERS: [&str; 4] =
-    ["hold.applied", "release.before", "release.applied", "give back.before"];
 const POINTS_OF_SHARE: [&str; 4] =
     ["remember.lent written", "share.group made", "share.moved", "share.moved back"];
 
@@ -110,12 +103,12 @@ fn levers_on_attached() -> Vec<(&'static str, Lever, Vec<&'static str>)> {
     let (node, server) = (|| "a".to_string(), || "s1".to_string());
     let share = || Lever::CpuShare { server: server(), to: 0.5 };
     let with_share = [POINTS_OF_ATTACHED.as_slice(), &POINTS_OF_SHARE].concat();
-    let (all, others) = (|| POINTS_OF_ATTACHED.to_vec(), || POINTS_OF_OTHERS.to_vec());
+    let all = || POINTS_OF_ATTACHED.to_vec();
     let mut levers = vec![
         ("own-pause", Lever::Pause { node: node() }, all()),
         ("own-files", Lever::Descriptors { node: node(), to: 40 }, all()),
-        ("own-spent", share(), others()),
-        ("own-freeze", Lever::Freeze { server: server() }, others()),
+        ("own-spent", share(), all()),
+        ("own-freeze", Lever::Freeze { server: server() }, all()),
     ];
     match lends() {
         true => levers.push(("own-share", share(), with_share)),
@@ -123,7 +116,7 @@ fn levers_on_attached() -> Vec<(&'static str, Lever, Vec<&'static str>)> {
     }
     match affinity::own().unwrap().len() {
         1 => eprintln!("one core: own-cores is left out"),
-        _ => levers.push(("own-cores", Lever::CpuCores { server: server(), to: 0.5 }, others())),
+        _ => levers.push(("own-cores", Lever::CpuCores { server: server(), to: 0.5 }, all())),
     }
     levers
 }
@@ -247,7 +240,9 @@ fn reached(lever: &str, own: Option<&Own>) -> Vec<String> {
 fn every_point_is_reached() {
     let mut expected = POINTS.to_vec();
     expected.sort_unstable();
-    assert_eq!(reached("cpu-share", None), expected);
+    for (lever, _) in levers() {
+        assert_eq!(reached(lever, None), expected, "{lever}");
+    }
     let own = Own::start();
     for (lever, _, points) in levers_on_attached() {
         let reached = reached(lever, Some(&own));
@@ -269,10 +264,9 @@ fn every_point_is_reached() {
 
 #[test]
 fn nothing_is_left_wherever_brunt_the_keeper_or_both_are_killed() {
-    for (index, (lever, _)) in levers().iter().enumerate() {
-        let points = if index == 0 { POINTS.as_slice() } else { POINTS_OF_A_LEVER };
+    for (lever, _) in &levers() {
         for who in ["brunt", "keeper", "both"] {
-            for point in points {
+            for point in &POINTS {
                 check(lever, who, point, None);
             }
         }
