@@ -12,6 +12,22 @@ use std::process::Command;
 use std::sync::OnceLock;
 use webdriver::Browser;
 
+/// In the order of the page.
+const CHARTS: [&str; 12] = [
+    "lanes",
+    "in-time",
+    "rate",
+    "errors",
+    "latency",
+    "heat",
+    "cpu",
+    "node-cpu",
+    "hits",
+    "lag",
+    "nodes",
+    "percentiles",
+];
+
 const TAB: &str = "\u{e004}";
 const ENTER: &str = "\u{e007}";
 
@@ -85,21 +101,7 @@ fn charts_have_data_and_nothing_is_asked_for() {
         );
         let charts = charts.as_array().unwrap();
         let ids: Vec<&str> = charts.iter().map(|c| c["id"].as_str().unwrap()).collect();
-        let all = [
-            "lanes",
-            "in-time",
-            "rate",
-            "errors",
-            "latency",
-            "heat",
-            "cpu",
-            "node-cpu",
-            "hits",
-            "lag",
-            "nodes",
-            "percentiles",
-        ];
-        assert_eq!(ids, all, "{}", page.display());
+        assert_eq!(ids, CHARTS, "{}", page.display());
         for chart in charts {
             assert!(chart["points"].as_u64() > Some(5), "{}: {chart}", page.display());
             assert!(chart["drawn"].as_u64() > Some(0), "{}: {chart}", page.display());
@@ -182,20 +184,7 @@ fn a_keyboard_reaches_the_data_of_every_chart() {
         last.clone_from(&stop);
         stops.insert(stop);
     }
-    for chart in [
-        "lanes",
-        "in-time",
-        "rate",
-        "errors",
-        "latency",
-        "heat",
-        "cpu",
-        "node-cpu",
-        "hits",
-        "lag",
-        "nodes",
-        "percentiles",
-    ] {
+    for chart in CHARTS {
         assert!(stops.contains(&format!("summary:{chart}")), "{chart}: {stops:?}");
     }
     for choice in ["button:phases", "button:heat", "button:node-cpu"] {

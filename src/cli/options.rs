@@ -63,6 +63,14 @@ pub fn record_folder(out: Option<&PathBuf>, subject: &str, profile: &str) -> Res
         .context("reports/ already has a hundred records of this second")
 }
 
+/// [`record_folder`], made: of several runs, each with a record's folder in it.
+pub fn new_folder(out: Option<&PathBuf>, subject: &str, profile: &str) -> Result<PathBuf> {
+    let folder = record_folder(out, subject, profile)?;
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    Ok(folder)
+}
+
 /// `20261123T224301Z` (days to civil date: Howard Hinnant, chrono-compatible low-level date
 /// algorithms, `civil_from_days`).
 pub fn timestamp(wall: Nanos) -> String {

@@ -61,7 +61,18 @@ pub fn run_markdown(run: &Run<'_>) -> String {
     out
 }
 
-pub(super) fn escaped_row(cells: impl Iterator<Item = String>) -> String {
+pub(super) fn push_table<const N: usize>(
+    out: &mut String,
+    head: &[&str; N],
+    rows: impl Iterator<Item = [String; N]>,
+) {
+    out.push_str(&format!("| {} |\n|{}\n", head.join(" | "), " --- |".repeat(N)));
+    for row in rows {
+        out.push_str(&format!("| {} |\n", escaped_row(row.into_iter())));
+    }
+}
+
+fn escaped_row(cells: impl Iterator<Item = String>) -> String {
     cells.map(|cell| escape(&cell)).collect::<Vec<_>>().join(" | ")
 }
 

@@ -2,11 +2,11 @@
 
 use super::output;
 use crate::cli::args::CompareArgs;
-use crate::cli::{exit, options, signals};
-use crate::study::{self, CompareOptions, Compared, LADDER, PairOptions, RunOptions};
+use crate::cli::{exit, options};
+use crate::study::{self, CompareOptions, Compared, LADDER, PairOptions};
 use crate::target::Target;
 use crate::{gate, plan, profile, report, target};
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use std::path::PathBuf;
 
 /// What pairs may take when nothing is said.
@@ -64,18 +64,12 @@ fn gate_pairs(args: &CompareArgs) -> Result<u8> {
     let profile = profile::load(&common.profile)?;
     let (a, b) = (target::load(a)?, target::load(b)?);
     let mut outputs = args.published.open()?;
-    let folder = options::record_folder(common.out.as_ref(), "gate", &profile.name)?;
-    std::fs::create_dir_all(&folder)
-        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    let folder = options::new_folder(common.out.as_ref(), "gate", &profile.name)?;
     let options = PairOptions {
         seed: common.seed,
         budget,
         rule,
-        run: RunOptions {
-            workers: common.threads,
-            owns_these: common.i_own_these,
-            signal: signals::install(),
-        },
+        run: super::run_options(common.threads, common.i_own_these),
         folder: folder.clone(),
     };
     let study = {
@@ -110,16 +104,10 @@ fn run_all(args: &CompareArgs) -> Result<(Compared, Option<PathBuf>)> {
     let common = &args.common;
     let profile = profile::load(&common.profile)?;
     let targets = targets(args)?;
-    let folder = options::record_folder(common.out.as_ref(), "compare", &profile.name)?;
-    std::fs::create_dir_all(&folder)
-        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    let folder = options::new_folder(common.out.as_ref(), "compare", &profile.name)?;
     let options = CompareOptions {
         seed: common.seed,
-        run: RunOptions {
-            workers: common.threads,
-            owns_these: common.i_own_these,
-            signal: signals::install(),
-        },
+        run: super::run_options(common.threads, common.i_own_these),
         folder: folder.clone(),
     };
     let mut watcher = super::watcher(common.quiet, false);

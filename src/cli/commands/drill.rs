@@ -2,11 +2,11 @@
 
 use super::output;
 use crate::cli::args::DrillArgs;
-use crate::cli::{options, signals};
+use crate::cli::options;
 use crate::profile::Profile;
-use crate::study::{self, DRILL_PREFIX, DrillOptions, RunOptions};
+use crate::study::{self, DRILL_PREFIX, DrillOptions};
 use crate::{gate, profile, report, target};
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 pub fn run(args: &DrillArgs) -> Result<u8> {
     options::check_threads(args.threads)?;
@@ -14,17 +14,11 @@ pub fn run(args: &DrillArgs) -> Result<u8> {
     check_trials(args, profiles.len())?;
     let target = target::load(&args.target)?;
     let subject = study::folder_name(&target.name);
-    let folder = options::record_folder(args.out.as_ref(), &subject, "drill")?;
-    std::fs::create_dir_all(&folder)
-        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    let folder = options::new_folder(args.out.as_ref(), &subject, "drill")?;
     let options = DrillOptions {
         seed: args.seed,
         trials: args.trials,
-        run: RunOptions {
-            workers: args.threads,
-            owns_these: args.i_own_these,
-            signal: signals::install(),
-        },
+        run: super::run_options(args.threads, args.i_own_these),
         folder: folder.clone(),
     };
     let drills = {

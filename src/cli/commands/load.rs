@@ -2,8 +2,8 @@
 
 use super::output;
 use crate::cli::load::{LoadArgs, load_plan};
-use crate::cli::{options, signals};
-use crate::study::{self, RunOptions};
+use crate::cli::options;
+use crate::study;
 use crate::{gate, report};
 use anyhow::Result;
 use std::path::Path;
@@ -18,8 +18,7 @@ pub fn run(args: &LoadArgs) -> Result<u8> {
         None => std::env::temp_dir().join(format!("brunt-load-{}", std::process::id())),
     };
     let is_new = !folder.exists();
-    let options =
-        RunOptions { workers: args.run.threads, owns_these: false, signal: signals::install() };
+    let options = super::run_options(args.run.threads, false);
     let ran = {
         let mut watcher = super::watcher(args.run.quiet, args.run.no_tui);
         study::run_once(&plan, &setup, &options, &folder, watcher.as_mut())

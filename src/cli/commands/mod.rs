@@ -21,7 +21,7 @@ pub mod verdict;
 
 use crate::live::Live;
 use crate::run::{End, Silent, Watcher};
-use crate::study::Ran;
+use crate::study::{Ran, RunOptions};
 
 /// Who watches a run: the terminal, plain lines, or nobody.
 fn watcher(quiet: bool, plain: bool) -> Box<dyn Watcher> {
@@ -30,6 +30,11 @@ fn watcher(quiet: bool, plain: bool) -> Box<dyn Watcher> {
         (false, true) => Box::new(Live::new(false, std::io::stderr())),
         (false, false) => Box::new(Live::stderr()),
     }
+}
+
+/// How runs are made; a signal ends them from here on.
+fn run_options(workers: Option<u32>, owns_these: bool) -> RunOptions {
+    RunOptions { workers, owns_these, signal: super::signals::install() }
 }
 
 /// The exit code that the way a run ended asks for, before any judgement.

@@ -2,8 +2,8 @@
 
 use super::output;
 use crate::cli::args::RunArgs;
-use crate::cli::{exit, options, signals};
-use crate::study::{self, RunOptions};
+use crate::cli::{exit, options};
+use crate::study;
 use crate::{gate, plan, profile, report, target};
 use anyhow::Result;
 
@@ -24,11 +24,7 @@ pub fn run(args: &RunArgs) -> Result<u8> {
     }
     let subject = study::folder_name(&plan.target);
     let folder = options::record_folder(common.out.as_ref(), &subject, &profile.name)?;
-    let options = RunOptions {
-        workers: common.threads,
-        owns_these: common.i_own_these,
-        signal: signals::install(),
-    };
+    let options = super::run_options(common.threads, common.i_own_these);
     let ran = {
         let mut watcher = super::watcher(common.quiet, false);
         study::run_once(&plan, &setup, &options, &folder, watcher.as_mut())?

@@ -2,6 +2,7 @@
 
 use super::words;
 use crate::analysis::capacity::{CapacityReport, Sizing};
+use crate::report::markdown::push_table;
 
 pub fn capacity_markdown(report: &CapacityReport) -> String {
     let mut out = String::from("# Capacity\n");
@@ -19,8 +20,8 @@ pub fn capacity_markdown(report: &CapacityReport) -> String {
             out.push_str(&format!("- {line}\n"));
         }
         if !answer.trials.is_empty() {
-            let rows: Vec<_> = answer.trials.iter().map(words::cells).collect();
-            push_table(&mut out, &words::HEAD, &rows);
+            out.push('\n');
+            push_table(&mut out, &words::HEAD, answer.trials.iter().map(words::cells));
         }
         if !answer.doubts.is_empty() {
             out.push('\n');
@@ -33,7 +34,8 @@ pub fn capacity_markdown(report: &CapacityReport) -> String {
         out.push_str(&format!("\n{line}\n"));
     }
     if let Some(scaling) = &report.scaling {
-        push_table(&mut out, &words::SCALE_HEAD, &words::scale_rows(scaling));
+        out.push('\n');
+        push_table(&mut out, &words::SCALE_HEAD, words::scale_rows(scaling).into_iter());
     }
     if let Some(sizing) = &report.sizing {
         push_sizing(&mut out, sizing, !report.answers.is_empty());
@@ -53,14 +55,9 @@ fn push_sizing(out: &mut String, sizing: &Sizing, is_measured: bool) {
         out.push_str(&format!("- {line}\n"));
     }
     if !sizing.candidates.is_empty() {
-        push_table(out, &words::CANDIDATE_HEAD, &words::candidates(sizing));
+        out.push('\n');
+        push_table(out, &words::CANDIDATE_HEAD, words::candidates(sizing).into_iter());
     }
-    push_table(out, &words::ASSUMED_HEAD, &words::assumed(sizing));
-}
-
-fn push_table<const N: usize>(out: &mut String, head: &[&str; N], rows: &[[String; N]]) {
-    out.push_str(&format!("\n| {} |\n|{}\n", head.join(" | "), " --- |".repeat(N)));
-    for row in rows {
-        out.push_str(&format!("| {} |\n", row.join(" | ")));
-    }
+    out.push('\n');
+    push_table(out, &words::ASSUMED_HEAD, words::assumed(sizing).into_iter());
 }

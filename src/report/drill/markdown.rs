@@ -2,7 +2,7 @@
 
 use super::words;
 use crate::analysis::drill::DrillCard;
-use crate::report::markdown::{escape, escaped_row};
+use crate::report::markdown::{escape, push_table};
 
 pub fn drill_markdown(card: &DrillCard) -> String {
     let mut out =
@@ -33,15 +33,4 @@ pub fn drill_markdown(card: &DrillCard) -> String {
     }
     out.push_str(&format!("\n{}\n", words::UNSEEN));
     out
-}
-
-fn push_table<const N: usize>(
-    out: &mut String,
-    head: &[&str; N],
-    rows: impl Iterator<Item = [String; N]>,
-) {
-    out.push_str(&format!("| {} |\n|{}\n", head.join(" | "), " --- |".repeat(N)));
-    for row in rows {
-        out.push_str(&format!("| {} |\n", escaped_row(row.into_iter())));
-    }
 }

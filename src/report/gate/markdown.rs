@@ -2,7 +2,7 @@
 
 use super::{Checks, pairs};
 use crate::gate::GatedPairs;
-use crate::report::markdown::{escape, escaped_row};
+use crate::report::markdown::{escape, push_table};
 
 pub fn gate_markdown(g: &GatedPairs) -> String {
     let mut out = format!(
@@ -14,6 +14,7 @@ pub fn gate_markdown(g: &GatedPairs) -> String {
     push_reasons(&mut out, &g.gate.reasons);
     if !g.gate.measures.is_empty() {
         push_table(&mut out, &pairs::HEAD, g.gate.measures.iter().map(pairs::cells));
+        out.push('\n');
     }
     for note in pairs::notes(g) {
         out.push_str(&format!("- {}\n", escape(&note)));
@@ -27,6 +28,7 @@ pub fn checks_markdown(c: &Checks) -> String {
     push_reasons(&mut out, &c.reasons);
     let rows = c.checks.iter().map(|k| [k.result.word().into(), k.name.clone(), k.seen.clone()]);
     push_table(&mut out, &["", "check", "seen"], rows);
+    out.push('\n');
     out
 }
 
@@ -37,18 +39,6 @@ fn push_reasons(out: &mut String, reasons: &[String]) {
     if !reasons.is_empty() {
         out.push('\n');
     }
-}
-
-fn push_table<const N: usize>(
-    out: &mut String,
-    head: &[&str; N],
-    rows: impl Iterator<Item = [String; N]>,
-) {
-    out.push_str(&format!("| {} |\n|{}\n", head.join(" | "), " --- |".repeat(N)));
-    for row in rows {
-        out.push_str(&format!("| {} |\n", escaped_row(row.into_iter())));
-    }
-    out.push('\n');
 }
 
 #[cfg(test)]

@@ -7,10 +7,10 @@ use super::output;
 use crate::analysis::capacity::{Answer, CapacityReport, Search, size};
 use crate::audience::Forecast;
 use crate::cli::args::Common;
-use crate::cli::{options, signals};
+use crate::cli::options;
 use crate::gate::{self, Verdict};
 use crate::profile::Profile;
-use crate::study::{self, Capacities, CapacityOptions, RunOptions};
+use crate::study::{self, Capacities, CapacityOptions};
 use crate::target::Target;
 use crate::{profile, report, target};
 use anyhow::{Context, Result, anyhow, bail};
@@ -132,11 +132,7 @@ fn search(args: &CapacityArgs, profile: &Profile) -> Result<(CapacityReport, Cap
     let folder = new_folder(common, &study::folder_name(&targets[0].name))?;
     let options = CapacityOptions {
         seed: common.seed,
-        run: RunOptions {
-            workers: common.threads,
-            owns_these: common.i_own_these,
-            signal: signals::install(),
-        },
+        run: super::run_options(common.threads, common.i_own_these),
         folder: folder.clone(),
         first_per_s: from,
         search,
@@ -156,10 +152,7 @@ fn search(args: &CapacityArgs, profile: &Profile) -> Result<(CapacityReport, Cap
 }
 
 fn new_folder(common: &Common, subject: &str) -> Result<PathBuf> {
-    let folder = options::record_folder(common.out.as_ref(), subject, "capacity")?;
-    std::fs::create_dir_all(&folder)
-        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
-    Ok(folder)
+    options::new_folder(common.out.as_ref(), subject, "capacity")
 }
 
 fn shown(folder: &Path) -> String {
