@@ -6,6 +6,7 @@ use crate::fault::{Direction, FaultKind, LinkBy, MemoryBy, OnLink, ThrottleBy};
 use crate::host::trial::{
     Trial, Tried, full_folder, packets_delayed, packets_lost, packets_shaped,
 };
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
@@ -20,7 +21,7 @@ pub struct Ability {
 }
 
 /// What faults are done with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Facility {
     Signals,
     Freeze,
@@ -44,38 +45,17 @@ enum Facility {
 /// # Errors
 /// When no process can be started to try them on.
 pub fn abilities(stack: &[u32], work: &Path) -> io::Result<Vec<Ability>> {
-    let tried = Trial::run(|trial| {
-        let one = |facility| (facility, attempt(facility, trial, stack, work));
-        ALL.map(one)
-    })?;
-    let of = |facility| {
-        let found = tried.iter().find(|(f, _)| *f == facility);
-        found.map_or_else(|| Err("not tried".into()), |(_, tried)| tried.clone())
-    };
-    let ability = |kind: &FaultKind| {
-        let (by, facility) = facility(kind);
-        Ability { kind: kind.name(), by, needs: needs(facility), tried: of(facility) }
-    };
-    Ok(kinds().iter().map(ability).collect())
+    Trial::run(|trial| {
+        let mut tried: BTreeMap<Facility, Tried> = BTreeMap::new();
+        let mut ability = |kind: &FaultKind| {
+            let (by, facility) = facility(kind);
+            let tried = tried.entry(facility);
+            let tried = tried.or_insert_with(|| attempt(facility, trial, stack, work)).clone();
+            Ability { kind: kind.name(), by, needs: needs(facility), tried }
+        };
+        kinds().iter().map(&mut ability).collect()
+    })
 }
-
-const ALL: [Facility; 15] = [
-    Facility::Signals,
-    Facility::Freeze,
-    Facility::Share,
-    Facility::Cores,
-    Facility::Competitor,
-    Facility::MemoryLimit,
-    Facility::MemoryPressure,
-    Facility::Descriptors,
-    Facility::Disk,
-    Facility::FullFolder,
-    Facility::Node,
-    Facility::Proxy,
-    Facility::Filter,
-    Facility::Shaper,
-    Facility::Queue,
-];
 
 /// Of what no machine refuses.
 const OWN: &str = "not tried here: brunt's own code";
@@ -222,7 +202,6 @@ mod tests {
         for kind in ["kill", "pause", "throttle", "compete", "descriptors", "latency"] {
             assert!(works(kind), "{kind} needs no privilege");
         }
-        assert!(found.iter().all(|a| a.tried != Err("not tried".into())));
         let run = format!("trial-{}", std::process::id());
         let left = crate::host::cgroup::Cgroups::probe(&run).run_folders();
         assert!(left.iter().all(|folder| !folder.exists()), "{left:?}");

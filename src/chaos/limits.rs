@@ -68,8 +68,7 @@ impl Limits {
 fn takes_away(kind: &FaultKind, hit: &Hit, node: &NodeView) -> bool {
     match kind {
         FaultKind::PowerOff => hit.servers.contains(&node.server),
-        kind if kind.takes_away() && hit.is_server_wide => hit.servers.contains(&node.server),
-        kind if kind.takes_away() => hit.nodes.contains(&node.name),
+        kind if kind.takes_away() => hit.has(node),
         kind if cuts_off(kind) => hit.links.iter().any(|l| l.to == node.name),
         _ => false,
     }

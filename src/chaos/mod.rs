@@ -101,12 +101,15 @@ impl Hit {
     /// Its nodes that run now, or those that do not; of a server that is hit as one, of all that it
     /// holds.
     fn members(&self, stand: &dyn Stand, alive: bool) -> Vec<String> {
-        let is_hit = |n: &NodeView| match self.is_server_wide {
-            true => self.servers.contains(&n.server),
-            false => self.nodes.contains(&n.name),
-        };
-        let all = stand.nodes().into_iter().filter(|n| is_hit(n) && n.is_alive == alive);
+        let all = stand.nodes().into_iter().filter(|n| self.has(n) && n.is_alive == alive);
         all.map(|n| n.name).collect()
+    }
+
+    fn has(&self, node: &NodeView) -> bool {
+        match self.is_server_wide {
+            true => self.servers.contains(&node.server),
+            false => self.nodes.contains(&node.name),
+        }
     }
 }
 
@@ -153,7 +156,7 @@ fn each<T: ?Sized, A: std::borrow::Borrow<T>>(
     mut action: impl FnMut(&T) -> Result<Done, String>,
 ) -> Result<Done, String> {
     let done: Result<Vec<Done>, String> = all.iter().map(|one| action(one.borrow())).collect();
-    joined(done?).ok_or_else(|| "nothing was selected".to_string())
+    joined(done?)
 }
 
 /// As [`each`], for heals: a failure keeps none of the others from being done. All that failed is
@@ -170,15 +173,16 @@ fn each_all<T: ?Sized, A: std::borrow::Borrow<T>>(
         }
     }
     match failed.is_empty() {
-        true => joined(done).ok_or_else(|| "nothing was selected".to_string()),
+        true => joined(done),
         false => Err(failed.join("; ")),
     }
 }
 
-fn joined(all: Vec<Done>) -> Option<Done> {
-    all.into_iter().reduce(|before, done| Done {
+fn joined(all: Vec<Done>) -> Result<Done, String> {
+    let total = all.into_iter().reduce(|before, done| Done {
         began: before.began,
         proof: format!("{}, {}", before.proof, done.proof),
         ..done
-    })
+    });
+    total.ok_or_else(|| "nothing was selected".to_string())
 }

@@ -3,6 +3,7 @@
 
 use super::process::Process;
 use nix::libc::{RLIMIT_NOFILE, prlimit, rlimit};
+use rustix::process::{Resource, Rlimit};
 use std::io;
 
 /// # Errors
@@ -19,6 +20,15 @@ pub fn set_soft_limit(of: &Process, to: u64) -> io::Result<u64> {
     let hard = ask(of, None)?.rlim_max;
     ask(of, Some(rlimit { rlim_cur: to.min(hard), rlim_max: hard }))?;
     soft_limit(of)
+}
+
+/// Raises this process's own to its hard limit, for itself and those that it starts; what it is then.
+pub fn raise_own() -> u64 {
+    let Rlimit { current, maximum } = rustix::process::getrlimit(Resource::Nofile);
+    match rustix::process::setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        Ok(()) => maximum.unwrap_or(u64::MAX),
+        Err(_) => current.unwrap_or(u64::MAX),
+    }
 }
 
 /// There is no `prlimit` by pidfd, so it is looked at before and after: a number whose process lives

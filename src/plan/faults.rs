@@ -77,7 +77,6 @@ pub(super) fn faults(
     Ok(all)
 }
 
-/// Every instant at which this fault fires, as far as a plan can know it.
 fn fills_the_folder(profile: &Profile) -> Option<&str> {
     let fills = |fault: &&ProfileFault| {
         fault.fault_kind().is_ok_and(|kind| kind.need() == Need::BoundedFolder)
@@ -85,6 +84,7 @@ fn fills_the_folder(profile: &Profile) -> Option<&str> {
     profile.fault.iter().find(fills).map(|fault| fault.name.as_str())
 }
 
+/// Every instant at which this fault fires, as far as a plan can know it.
 fn whens(fault: &ProfileFault, load_lasts: Nanos, seed: u64, index: u64) -> Vec<When> {
     if let Some(after) = &fault.after {
         let wait = fault.wait.unwrap_or_default();

@@ -117,7 +117,6 @@ impl Keeper {
             }
         }
         self.reach("remember.before");
-        let attached = &self.attached[&server];
         let wants_lent = matches!(lever, Lever::CpuShare { .. }) && attached.lent.is_none();
         let first = attached.was.first().or(was.first());
         let is_without = self.setup.without_cgroups;
@@ -274,7 +273,7 @@ impl Keeper {
         let Some(server) = self.attached_of(lever) else { return Ok(0) };
         let stops = |l: &Lever| matches!(l, Lever::Pause { .. } | Lever::Freeze { .. });
         let is_same = |l: &Lever| std::mem::discriminant(l) == std::mem::discriminant(lever);
-        let others = self.holds.values().filter(|h| h.since.is_some() && h.again_at.is_none());
+        let others = self.holds.values().filter(|h| h.is_on());
         let is_still = others.map(|h| &h.lever).any(|other| {
             let is_its = self.attached_of(other).as_deref() == Some(server.as_str());
             let is_stopped =

@@ -21,7 +21,8 @@ pub struct Held {
 }
 
 impl Held {
-    fn is_on(&self) -> bool {
+    /// In force, and wanted.
+    pub fn is_on(&self) -> bool {
         self.since.is_some() && self.again_at.is_none()
     }
 }

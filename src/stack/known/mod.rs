@@ -15,11 +15,10 @@ pub use behaviour::{Behaviour, Desk, Fate, Slow, Stall};
 pub use counters::{Arrival, Counters, read_arrivals};
 pub use law::{Law, LawError};
 
-use crate::host::affinity;
+use crate::host::{affinity, descriptors};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
-use rustix::process::{Resource, Rlimit};
 use server::Server;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -90,7 +89,7 @@ pub fn serve(plan: &KnownPlan) -> Result<(), KnownError> {
         affinity::pin_self(&plan.cpus).map_err(system("run on these processors"))?;
     }
     let _ = nix::sys::prctl::set_timerslack(1);
-    raise_descriptor_limit();
+    descriptors::raise_own();
     let wrap = |e: Errno| KnownError::Listen { address: plan.listen, cause: e.into() };
     let (listener, address) = listen(plan.listen).map_err(wrap)?;
     let epoll = |e: Errno| KnownError::System { what: "use epoll", cause: e.into() };
@@ -112,11 +111,4 @@ fn listen(address: SocketAddr) -> Result<(OwnedFd, SocketAddr), Errno> {
     let bound = rustix::net::getsockname(&socket)?;
     let bound = SocketAddr::try_from(bound).map_err(|_| Errno::AFNOSUPPORT)?;
     Ok((socket, bound))
-}
-
-/// As many connections as one process may have.
-fn raise_descriptor_limit() {
-    let limit = rustix::process::getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    let _ = rustix::process::setrlimit(Resource::Nofile, raised);
 }

@@ -54,14 +54,19 @@ pub async fn carry(
     }
 }
 
+/// Looks at the rules anew: the one that resets the connection, either way.
+fn resetting(there: &mut Way, back: &mut Way) -> Option<Rule> {
+    there.look(0);
+    back.look(0);
+    there.reset().or(back.reset()).cloned()
+}
+
 /// Waits while the cable is pulled: neither way may be cut for a connection to be made. The rule
 /// that resets it is the error.
 async fn admit(there: &mut Way, back: &mut Way) -> Result<(), Rule> {
     loop {
-        there.look(0);
-        back.look(0);
-        if let Some(rule) = there.reset().or(back.reset()) {
-            return Err(rule.clone());
+        if let Some(rule) = resetting(there, back) {
+            return Err(rule);
         }
         if !there.is_parted() && !back.is_parted() {
             return Ok(());
@@ -73,13 +78,11 @@ async fn admit(there: &mut Way, back: &mut Way) -> Result<(), Rule> {
 /// Returns when the client is to hear that the service does not take it: after a round trip, and
 /// when the way back lets it through. The rule is the one that resets it before.
 async fn refuse(there: &mut Way, back: &mut Way, round_trip: Nanos) -> Option<Rule> {
-    let Ok(timer) = Timer::new() else { return None };
+    let Ok(mut timer) = Timer::new() else { return None };
     let asked = clock::now();
     loop {
-        there.look(0);
-        back.look(0);
-        if let Some(rule) = there.reset().or(back.reset()) {
-            return Some(rule.clone());
+        if let Some(rule) = resetting(there, back) {
+            return Some(rule);
         }
         if there.is_silent() || back.is_silent() {
             there.changed().await;

@@ -30,6 +30,7 @@ mod timer;
 mod way;
 
 use super::node::EventPipe;
+use crate::host::descriptors;
 use crate::plan::LinkPlan;
 use crate::record::NodeEventKind;
 use control::Control;
@@ -69,7 +70,8 @@ struct Input {
 /// When the input is not what it should be or an address cannot be listened on.
 pub fn serve(input: impl Read) -> Result<(), RelayError> {
     let input: Input = serde_json::from_reader(input).map_err(RelayError::Input)?;
-    raise_descriptor_limit();
+    // Each connection needs two sockets, and a timer when it waits.
+    descriptors::raise_own();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -108,14 +110,6 @@ async fn run(input: Input) -> Result<(), RelayError> {
 
 fn listen(address: SocketAddr, link: &str) -> Result<TcpListener, RelayError> {
     door::listen(address).map_err(|cause| RelayError::Listen { link: link.into(), address, cause })
-}
-
-/// Each connection needs two sockets, and a timer when it waits.
-fn raise_descriptor_limit() {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    let raised = rustix::process::Rlimit { current: limit.maximum, maximum: limit.maximum };
-    // With fewer, connections beyond them wait in the queue.
-    let _ = rustix::process::setrlimit(rustix::process::Resource::Nofile, raised);
 }
 
 #[cfg(test)]

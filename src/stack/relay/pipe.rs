@@ -22,7 +22,7 @@ pub struct Pipe<'a> {
     to: WriteHalf<'a>,
     /// Of the distance, one way.
     delay: Nanos,
-    pub way: Way,
+    way: Way,
     passed: &'a Count,
     line: Line,
     /// When the head comes out, as the rules are now.
@@ -120,7 +120,7 @@ impl<'a> Pipe<'a> {
             tokio::select! {
                 biased;
                 () = self.way.changed() => {}
-                () = reach(&self.timer, until) => {}
+                () = reach(&mut self.timer, until) => {}
                 _ = self.to.writable(), if matches!(wait, Wait::Writable) => {}
                 came = read(&mut self.from, &mut self.buffer),
                     if self.is_open && self.line.has_room() => self.take(came),
@@ -225,7 +225,7 @@ async fn read(from: &mut ReadHalf<'_>, buffer: &mut BytesMut) -> io::Result<usiz
 }
 
 /// Never, when there is nothing to wait for.
-async fn reach(timer: &Option<Timer>, until: Option<Nanos>) {
+async fn reach(timer: &mut Option<Timer>, until: Option<Nanos>) {
     match (timer, until) {
         // The kernel takes any instant that a clock can show; should it not, now is the best answer.
         (Some(timer), Some(at)) => drop(timer.until(at).await),

@@ -10,13 +10,13 @@ mod holder;
 mod shared;
 
 use crate::base::{Nanos, clock};
+use crate::host::descriptors;
 use holder::Holder;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
-use rustix::process::{Resource, Rlimit};
 use shared::Shared;
 use std::io;
 use std::net::SocketAddr;
@@ -71,7 +71,7 @@ pub fn serve(
     signal: &AtomicI32,
     say: &mut dyn FnMut(&str),
 ) -> Result<(), SinkError> {
-    let n_processes = processes(plan.release_at, raise_descriptor_limit())?;
+    let n_processes = processes(plan.release_at, descriptors::raise_own())?;
     let shared = Shared::new().map_err(system("share memory"))?;
     let (listeners, address) = listen_all(plan.listen, n_processes)
         .map_err(|cause| SinkError::Listen { address: plan.listen, cause: cause.into() })?;
@@ -94,16 +94,6 @@ fn processes(wanted: u64, limit: u64) -> Result<u64, SinkError> {
             Err(SinkError::Descriptors { wanted, processes, limit })
         }
         processes => Ok(processes),
-    }
-}
-
-/// As many open files as a process may have; the processes inherit it.
-fn raise_descriptor_limit() -> u64 {
-    let Rlimit { current, maximum } = rustix::process::getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: maximum, maximum };
-    match rustix::process::setrlimit(Resource::Nofile, raised) {
-        Ok(()) => maximum.unwrap_or(u64::MAX),
-        Err(_) => current.unwrap_or(u64::MAX),
     }
 }
 
