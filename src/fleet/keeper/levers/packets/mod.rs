@@ -47,7 +47,7 @@ pub struct Made {
 
 pub fn set(keeper: &mut Keeper, lever: &Lever, rule: &PacketRule) -> io::Result<Stamp> {
     let run = keeper.setup.run.clone();
-    let held = keeper.holds.values().filter(|h| h.since.is_some()).map(|h| &h.lever);
+    let held = keeper.holds.values().filter(|h| h.is_on()).map(|h| &h.lever);
     let all = ways(&keeper.setup.links, held);
     let before = clock::now();
     let result = change(&run, &keeper.packets.queues, &all, rule);
