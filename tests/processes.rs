@@ -86,7 +86,7 @@ fn workers_of(pid: u32, wanted: usize) -> Vec<Identity> {
     };
     let mut found = Vec::new();
     until("the workers run", || {
-        found = descendants(pid as i32)
+        found = descendants(&[pid as i32])
             .iter()
             .filter(|s| is_worker(s.pid))
             .filter_map(|s| Identity::of(s.pid))

@@ -2,7 +2,8 @@
 //! killed brunt and a killed keeper can undo it: `brunt heal`.
 //!
 //! One file a run, JSON lines, appended and synced ahead of each change. Processes are added as soon
-//! as they exist; the moment before is covered by their parent-death signal and their cgroup.
+//! as they exist; the moment before is covered by their parent-death signal and their cgroup. What is
+//! written afterwards is not synced: it outlives every process, and with the machine ends what it is about.
 
 use super::attach::{Lent, Was};
 use super::process::Identity;
@@ -79,12 +80,25 @@ impl Journal {
     /// # Errors
     /// When the disk is full or gone; nothing of the entry is in the journal then.
     pub fn append(&mut self, entry: &Entry) -> io::Result<()> {
+        self.write(entry, |file| file.sync_data())
+    }
+
+    /// Of what has been done already: any process reads it when this returns, and the disk has it
+    /// some time later.
+    ///
+    /// # Errors
+    /// As [`Journal::append`].
+    pub fn note(&mut self, entry: &Entry) -> io::Result<()> {
+        self.write(entry, |_| Ok(()))
+    }
+
+    fn write(&mut self, entry: &Entry, sync: fn(&File) -> io::Result<()>) -> io::Result<()> {
         let mut line = serde_json::to_vec(entry).expect("an entry is plain data");
         line.push(b'\n');
         if self.is_torn {
             line.insert(0, b'\n');
         }
-        let written = self.file.write_all(&line).and_then(|()| self.file.sync_data());
+        let written = self.file.write_all(&line).and_then(|()| sync(&self.file));
         match written {
             Ok(()) => {
                 self.end = self.file.stream_position()?;

@@ -75,11 +75,12 @@ impl Stat {
     }
 }
 
-/// Children, their children and so on of a process, without itself.
-pub fn descendants(of: i32) -> Vec<Stat> {
+/// Children, their children and so on of these processes, without themselves. Reads all of /proc:
+/// not every kernel lists a process's children.
+pub fn descendants(of: &[i32]) -> Vec<Stat> {
     let all = Stat::all();
     let mut found: Vec<Stat> = Vec::new();
-    let mut parents = vec![of];
+    let mut parents = of.to_vec();
     while let Some(parent) = parents.pop() {
         for stat in all.iter().filter(|s| s.parent == parent) {
             if !found.contains(stat) {
@@ -185,7 +186,9 @@ mod tests {
         let mut child = std::process::Command::new("sleep").arg("100").spawn().unwrap();
         let held = Process::of_child(child.id() as i32).unwrap();
         assert!(!held.wait_exit(Duration::ZERO));
-        assert!(descendants(std::process::id() as i32).iter().any(|s| s.pid == child.id() as i32));
+        assert!(
+            descendants(&[std::process::id() as i32]).iter().any(|s| s.pid == child.id() as i32)
+        );
         held.signal(Signal::KILL).unwrap();
         assert!(held.wait_exit(Duration::from_secs(2)));
         assert!(!held.identity.is_alive());

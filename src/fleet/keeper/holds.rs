@@ -3,12 +3,13 @@
 
 use super::Keeper;
 use super::levers;
+use super::node::Running;
 use super::operate::refused;
 use crate::base::{Nanos, clock};
 use crate::fault::Lever;
 use crate::fleet::protocol::{Stamp, Tell};
 use crate::host::failpoint;
-use crate::host::journal::Entry;
+use crate::host::journal::{Entry, Journal};
 use std::io;
 
 /// One hold.
@@ -53,12 +54,21 @@ impl Keeper {
         // These may take their time: at the instant they have been done.
         self.check_attached(&lever)?;
         levers::check(self, &lever)?;
+        self.look_below(&lever);
         self.remember(&lever)?;
         self.reach("hold.written ahead: before");
         self.append(&Entry::Holding { hold: hold.clone(), lever: lever.clone() })?;
         self.reach("hold.written ahead");
         self.holds.insert(hold, Held { lever, since: None, again_at: None });
         Ok(stamp(before, "written ahead"))
+    }
+
+    /// What the nodes it is about have started, so that it need not be looked for at the instant.
+    fn look_below(&mut self, lever: &Lever) {
+        let object = lever.object();
+        let nodes = self.nodes.values_mut();
+        let nodes = nodes.filter(|n| n.spec.name == object || n.spec.server == object);
+        nodes.filter_map(|n| n.running.as_mut()).for_each(Running::look_for_descendants);
     }
 
     pub(super) fn hold(&mut self, hold: String, lever: Lever) -> io::Result<Stamp> {
@@ -82,7 +92,7 @@ impl Keeper {
             return Ok(stamp(before, "was not held"));
         };
         let Some(since) = &held.since else {
-            self.write_ahead(&Entry::Released { hold: hold.into() });
+            self.write_down(&Entry::Released { hold: hold.into() }, Journal::note);
             return Ok(stamp(before, "was not put on"));
         };
         let lasted = before.saturating_sub(since.at);
@@ -98,7 +108,7 @@ impl Keeper {
                 return Err(e);
             }
         };
-        self.write_ahead(&Entry::Released { hold: hold.into() });
+        self.write_down(&Entry::Released { hold: hold.into() }, Journal::note);
         self.reach("release.written");
         let proof = match did.is_empty() {
             true => stamp.proof,

@@ -52,6 +52,8 @@ pub struct Running {
     pub output: Option<OwnedFd>,
     pub events: Option<OwnedFd>,
     partial: Vec<u8>,
+    /// Brunt's own roles start no process.
+    is_alone: bool,
     /// What it started, when last looked for.
     descendants: Vec<Process>,
 }
@@ -67,17 +69,18 @@ impl Running {
             let _ = spawned.child.wait();
         })?;
         let (output, events) = (Some(spawned.output), spawned.events);
-        let (partial, descendants) = (Vec::new(), Vec::new());
+        let (partial, descendants, is_alone) = (Vec::new(), Vec::new(), events.is_some());
         let (child, roots) = (Some(spawned.child), vec![held.identity]);
-        Ok(Running { child, roots, held, output, events, partial, descendants })
+        Ok(Running { child, roots, held, output, events, partial, is_alone, descendants })
     }
 
     /// What ran before; `None` when nothing was found.
     pub fn attached(mut found: Vec<Process>) -> Option<Running> {
         let roots = found.iter().map(|p| p.identity).collect();
         let held = if found.is_empty() { None } else { Some(found.remove(0)) }?;
-        let (output, events, partial) = (None, None, Vec::new());
-        Some(Running { child: None, roots, held, output, events, partial, descendants: found })
+        let (child, output, events, partial, is_alone) = (None, None, None, Vec::new(), false);
+        let descendants = found;
+        Some(Running { child, roots, held, output, events, partial, is_alone, descendants })
     }
 
     pub fn identity(&self) -> Identity {
@@ -86,11 +89,17 @@ impl Running {
 
     /// The node's process and all that it started, each held.
     pub fn members(&self) -> Vec<Process> {
-        members(&self.roots)
+        match self.is_alone {
+            true => Process::open(self.identity()).into_iter().collect(),
+            false => members(&self.roots),
+        }
     }
 
     /// Remembers what it started, for [`Running::known`].
     pub fn look_for_descendants(&mut self) {
+        if self.is_alone {
+            return;
+        }
         let own = self.identity();
         self.descendants = self.members().into_iter().filter(|p| p.identity != own).collect();
     }

@@ -6,7 +6,7 @@ use super::node::{Running, signal_all};
 use super::spawn::spawn;
 use crate::base::{Nanos, clock};
 use crate::fleet::protocol::{Answer, Ask, NodeKind, ServerUse, Stamp, Tell};
-use crate::host::journal::Entry;
+use crate::host::journal::{Entry, Journal};
 use crate::host::process::Process;
 use rustix::process::Signal;
 use std::io;
@@ -59,7 +59,7 @@ impl Keeper {
             return refused(format!("server {} is frozen; thaw or kill it first", spec.server));
         }
         let (group, cpus) = (server.group.clone(), self.cpus_of(&spec.server));
-        self.write_ahead(&Entry::Starting { node: name.into() });
+        self.write_down(&Entry::Starting { node: name.into() }, Journal::append);
         self.reach("start.written ahead");
         let before = clock::now();
         let spawned = spawn(&spec, &self.setup.run, &group, &cpus)?;
@@ -71,7 +71,7 @@ impl Keeper {
         node.running = Some(running);
         (node.is_held, node.restart_at) = (false, None);
         self.news.push(Tell::Started { node: name.into(), at: after, process });
-        self.write_ahead(&Entry::Process { node: name.into(), process });
+        self.write_down(&Entry::Process { node: name.into(), process }, Journal::note);
         self.reach("start.written");
         self.hold_anew(name)?;
         let proof = format!("process {} runs", process.pid);
@@ -80,9 +80,13 @@ impl Keeper {
 
     /// A full disk does not keep a node from being repaired: the groups are in the journal already,
     /// and every process bears the run's id in its environment, where `heal` finds it.
-    pub(super) fn write_ahead(&mut self, entry: &Entry) {
+    pub(super) fn write_down(
+        &mut self,
+        entry: &Entry,
+        write: fn(&mut Journal, &Entry) -> io::Result<()>,
+    ) {
         if let Some(journal) = &mut self.journal
-            && let Err(e) = journal.append(entry)
+            && let Err(e) = write(journal, entry)
         {
             let text = format!("writing {}: {e}", journal.path().display());
             self.news.push(Tell::Note { text });
@@ -190,11 +194,26 @@ impl Keeper {
         own.into_iter().chain(competitors.flat_map(Running::members)).collect()
     }
 
+    /// Those that are known without looking for more.
+    pub(super) fn known(
+        &self,
+        server: &str,
+        without_paused: bool,
+    ) -> impl Iterator<Item = &Process> {
+        let competitors =
+            self.servers.get(server).into_iter().flat_map(|s| s.competitors.running());
+        self.own(server, without_paused).chain(competitors).flat_map(Running::known)
+    }
+
     /// Those of its nodes.
     pub(super) fn own_members(&self, server: &str, without_paused: bool) -> Vec<Process> {
-        let nodes = self.nodes.values().filter(|n| n.spec.server == server);
-        let nodes = nodes.filter(|n| !(without_paused && n.is_paused));
-        nodes.filter_map(|n| n.running.as_ref()).flat_map(Running::members).collect()
+        self.own(server, without_paused).flat_map(Running::members).collect()
+    }
+
+    fn own(&self, server: &str, without_paused: bool) -> impl Iterator<Item = &Running> {
+        let nodes = self.nodes.values().filter(move |n| n.spec.server == server);
+        let nodes = nodes.filter(move |n| !(without_paused && n.is_paused));
+        nodes.filter_map(|n| n.running.as_ref())
     }
 
     pub(super) fn cpus_of(&self, server: &str) -> Vec<u32> {

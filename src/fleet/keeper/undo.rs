@@ -66,8 +66,8 @@ impl Keeper {
     fn kill_descendants(&mut self, left: &mut Vec<String>) {
         let run = self.setup.run.clone();
         let find = || {
-            let below =
-                descendants(std::process::id() as i32).into_iter().filter(|s| s.state != 'Z');
+            let below = descendants(&[std::process::id() as i32]).into_iter();
+            let below = below.filter(|s| s.state != 'Z');
             let mut all: Vec<Identity> =
                 below.map(|s| Identity { pid: s.pid, start_time: s.start_time }).collect();
             all.extend(marked(&run));

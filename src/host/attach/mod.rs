@@ -16,10 +16,9 @@ use super::process::{Identity, Process, descendants};
 /// These processes and all that they started, each held; who ended is left out.
 pub fn members(roots: &[Identity]) -> Vec<Process> {
     let mut all: Vec<Identity> = roots.to_vec();
-    for root in roots.iter().filter(|r| r.is_alive()) {
-        let below = descendants(root.pid).into_iter();
-        all.extend(below.map(|s| Identity { pid: s.pid, start_time: s.start_time }));
-    }
+    let alive: Vec<i32> = roots.iter().filter(|r| r.is_alive()).map(|r| r.pid).collect();
+    let below = descendants(&alive).into_iter();
+    all.extend(below.map(|s| Identity { pid: s.pid, start_time: s.start_time }));
     all.sort_by_key(|identity| identity.pid);
     all.dedup();
     let alive = all.into_iter().filter(|identity| identity.is_alive());

@@ -11,7 +11,7 @@ use crate::fault::Lever;
 use crate::fleet::burner::BURN_COMMAND;
 use crate::fleet::protocol::{NodeKind, NodeSpec, Stamp, Tell};
 use crate::host::budget::process_cpu;
-use crate::host::journal::Entry;
+use crate::host::journal::{Entry, Journal};
 use crate::host::usage::queued;
 use rustix::process::Signal;
 use std::io;
@@ -153,7 +153,7 @@ fn start(keeper: &mut Keeper, server: &str, cores: f64) -> io::Result<()> {
     let process = running.identity();
     let competitor = Competitor { cores, running, is_ending: false };
     keeper.server_mut(server)?.competitors.all.push(competitor);
-    keeper.write_ahead(&Entry::Process { node: spec.name, process });
+    keeper.write_down(&Entry::Process { node: spec.name, process }, Journal::note);
     Ok(())
 }
 

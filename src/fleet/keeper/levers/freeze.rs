@@ -16,7 +16,10 @@ pub fn set(keeper: &mut Keeper, server: &str, is_frozen: bool) -> io::Result<Sta
             let mechanism = group.control_mechanism().into();
             Stamp { before, after: clock::now(), mechanism, proof }
         }
-        None => stop_all(&keeper.members(server, !is_frozen), is_frozen)?,
+        None => {
+            let members = || keeper.members(server, !is_frozen);
+            stop_all(keeper.known(server, !is_frozen), members, is_frozen)?
+        }
     };
     keeper.server_mut(server)?.is_frozen = is_frozen;
     if !is_frozen {

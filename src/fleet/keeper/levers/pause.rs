@@ -1,7 +1,6 @@
 //! `Lever::Pause`: one node's processes are stopped.
 
 use super::super::Keeper;
-use super::super::node::Running;
 use super::Counted;
 use super::stopping::stop_all;
 use crate::base::clock;
@@ -12,14 +11,14 @@ pub fn set(keeper: &mut Keeper, node: &str, is_paused: bool) -> io::Result<Stamp
     // Where the whole server is stopped by signals, a new word to one node waits for its release.
     let server = keeper.node(node)?.spec.server.clone();
     let is_frozen = keeper.server(&server)?.is_frozen;
-    let members = keeper.node(node)?.running.as_ref().map(Running::members).unwrap_or_default();
-    let stamp = match members.is_empty() || (is_frozen && !is_paused) {
-        true => {
-            let now = clock::now();
-            let proof = if members.is_empty() { "no process runs" } else { "its server is frozen" };
-            Stamp { before: now, after: now, mechanism: "pidfd".into(), proof: proof.into() }
-        }
-        false => stop_all(&members, is_paused)?,
+    let nothing = |why: &str| {
+        let now = clock::now();
+        Stamp { before: now, after: now, mechanism: "pidfd".into(), proof: why.into() }
+    };
+    let stamp = match &keeper.node(node)?.running {
+        None => nothing("no process runs"),
+        Some(_) if is_frozen && !is_paused => nothing("its server is frozen"),
+        Some(running) => stop_all(running.known(), || running.members(), is_paused)?,
     };
     keeper.node_mut(node)?.is_paused = is_paused;
     Ok(stamp)
