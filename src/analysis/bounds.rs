@@ -133,10 +133,10 @@ mod tests {
 
     #[test]
     fn an_ended_leader_is_replaced_sooner_than_a_silent_one() {
-        // h 0.1, T 0.6, d 0.5, L 0.25, a 0.1.
+        // h 0.1, T 1.5, d 0.5, L 0.25, a 0.1.
         let both = 0.1 + 0.15 + 0.1 + 1.0;
         let ended = 0.25 + 0.05 + 0.001 + both;
-        let silent = 0.9 + both;
+        let silent = 2.25 + both;
         let round = |bound: f64| Some((bound * 1e6).round() / 1e6);
         assert_eq!(bounds("kill", "database-1").1, round(ended));
         assert_eq!(bounds("pause", "database-1").1, round(silent));

@@ -247,7 +247,7 @@ impl Default for DatabaseSettings {
             write_handling: us(500),
             videos: 10_000,
             heartbeat: Nanos::from_millis(100),
-            election_timeout: Nanos::from_millis(600),
+            election_timeout: Nanos::from_millis(1500),
             staleness_max: Nanos::from_millis(1000),
             peer_deadline: Nanos::from_millis(500),
             snapshot_every: 5_000,

@@ -52,7 +52,7 @@ impl Own {
         let seen = &mut self.seen;
         let first = self.first;
         let is_there = within(|| {
-            let below = descendants(first.pid).into_iter();
+            let below = descendants(&[first.pid]).into_iter();
             let below = below.map(|s| Identity { pid: s.pid, start_time: s.start_time });
             for one in std::iter::once(first).chain(below) {
                 if !seen.contains(&one) {
@@ -101,7 +101,7 @@ impl Own {
 
 impl Drop for Own {
     fn drop(&mut self) {
-        self.seen.extend(descendants(self.first.pid).iter().filter_map(|s| Identity::of(s.pid)));
+        self.seen.extend(descendants(&[self.first.pid]).iter().filter_map(|s| Identity::of(s.pid)));
         for one in &self.seen {
             if let Ok(held) = Process::open(*one) {
                 let _ = held.signal(Signal::KILL);

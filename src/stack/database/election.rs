@@ -98,8 +98,10 @@ impl Election {
             let now = clock::now();
             let was_stopped = now.saturating_sub(due) > settings.heartbeat + settings.heartbeat;
             if was_stopped || !self.is_voter() {
-                // What the leader sent meanwhile is still to be read.
-                next = now + self.patience(&mut draws);
+                // What the leader sent meanwhile is still to be read. One that has ended sends no more.
+                let has_ended = self.standing.has_leader_ended();
+                let more = if has_ended { settings.heartbeat } else { self.patience(&mut draws) };
+                next = now + more;
                 tokio::time::sleep(settings.heartbeat.duration()).await;
             } else if self.standing.has_leader_ended() {
                 next = self.stand(&mut draws).await;
@@ -149,7 +151,8 @@ impl Election {
             return clock::now() + Nanos((settings.heartbeat.0 as f64 * (0.5 + share)) as u64);
         }
         let _ = self.raft.trigger().elect().await;
-        let pause = settings.election_timeout.0 as f64 * (0.25 + 0.5 * share);
+        // Long enough for the votes; two that stood at once stand apart then.
+        let pause = settings.heartbeat.0 as f64 * (1.5 + 3.0 * share);
         clock::now() + Nanos(pause as u64)
     }
 
