@@ -45,7 +45,7 @@ impl Scene {
         // Measuring the quota's stall has a short journal of its own.
         names.find_map(|name| {
             let run = name.strip_suffix(".journal")?;
-            (!run.starts_with("stall-")).then(|| run.to_string())
+            (!run.starts_with("scratch-")).then(|| run.to_string())
         })
     }
 }

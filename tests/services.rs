@@ -6,6 +6,7 @@ use brunt::base::Nanos;
 use brunt::fault::Lever;
 use brunt::fleet::{Fleet, NodeState, Options};
 use brunt::host::attach::Was;
+use brunt::host::cgroup::Cgroups;
 use brunt::host::heal::marked;
 use brunt::host::journal::Story;
 use brunt::host::process::{Identity, Process, Stat};
@@ -65,7 +66,7 @@ impl Scene {
 
     /// The story of the one run that is under way.
     fn story(&self) -> Option<Story> {
-        let is_run = |s: &Story| !s.header.run.starts_with("stall-");
+        let is_run = |s: &Story| !s.header.run.starts_with("scratch-");
         Story::all(&self.path("state/brunt")).into_iter().find(is_run)
     }
 }
@@ -318,10 +319,15 @@ impl Own {
     }
 
     fn target(&self, allow: &str) -> String {
+        self.target_by(&format!("port = {}", self.address.port()), allow)
+    }
+
+    fn target_by(&self, how: &str, allow: &str) -> String {
         format!(
             "public = {{ entry = [\"own\"] }}\n[attach]\nallow = [{allow}]\nmax_duration = \"1m\"\n\
-             [server.own]\n[[server.own.node]]\nrole = \"own\"\nstart = {{ attach = {{ port = {} }} }}\n",
-            self.address.port()
+             [server.own]\n[[server.own.node]]\nrole = \"own\"\nlisten = \"{}\"\n\
+             start = {{ attach = {{ {how} }} }}\n",
+            self.address
         )
     }
 }
@@ -380,6 +386,35 @@ fn an_attached_process_is_left_exactly_as_it_was() {
     assert_eq!(refused.status.code(), Some(2));
     assert!(stderr(&refused).contains("could not bring it back"), "{}", stderr(&refused));
     assert!(own.is_as_it_was());
+}
+
+#[test]
+fn what_is_in_a_cgroup_is_found_by_it_and_goes_back_into_it() {
+    let groups = Cgroups::probe(&format!("own-{}", std::process::id()));
+    let Ok(group) = groups.create("own") else {
+        assert!(!rustix::process::geteuid().is_root(), "root can make a group here");
+        return eprintln!("NOT TESTED as this user: no cgroup can be made");
+    };
+    let scene = Scene::new();
+    let mut own = Own::start(&scene);
+    for folder in group.folders() {
+        std::fs::write(folder.join("cgroup.procs"), own.pid().to_string()).unwrap();
+    }
+    own.was = own.now();
+    let how = format!("cgroup = \"{}\"", group.folders()[0].display());
+    scene.write("own.toml", &own.target_by(&how, "\"pause\", \"throttle\""));
+    for (name, kind) in &KINDS[1..3] {
+        scene.write("p.toml", &profile("3s", &fault(name, kind, "700ms")));
+        let output = scene.run(&["run", "./own.toml", "-p", "p.toml", "-o", name, "--json"]);
+        let said: Value = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|e| panic!("{e}: {}", stderr(&output)));
+        eprintln!("{name}: {} | {}", said["faults"][0]["mechanism"], said["faults"][0]["proof"]);
+        assert_eq!(said["faults"][0]["skipped"], Value::Null, "{}", said["faults"]);
+        within("it is as it was", || own.is_as_it_was());
+        assert!(scene.story().is_none());
+    }
+    drop(own);
+    assert_eq!(groups.remove_all(), Vec::<String>::new());
 }
 
 #[test]

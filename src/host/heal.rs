@@ -5,7 +5,7 @@ use super::bounded;
 use super::cgroup::clear;
 use super::journal::Story;
 use super::process::{Identity, Process, Stat};
-use super::stall;
+use super::scratch;
 use crate::base::Nanos;
 use rustix::process::Signal;
 use std::path::Path;
@@ -57,9 +57,8 @@ pub fn stale(state: &Path) -> Vec<String> {
 
 /// Runs of other brunts that live right now: they share this machine, and its noise.
 pub fn other_brunts(state: &Path, own_run: &str) -> Vec<String> {
-    // A measurement of the quota's stall lasts half a second and disturbs nothing for long.
-    let is_run =
-        |s: &Story| s.header.run != own_run && !s.header.run.starts_with(stall::RUN_PREFIX);
+    // What is only tried or measured disturbs nothing for long.
+    let is_run = |s: &Story| s.header.run != own_run && !s.header.run.starts_with(scratch::PREFIX);
     let others = Story::all(state).into_iter().filter(|s| is_run(s) && s.is_live());
     others.map(|s| s.header.run).collect()
 }
@@ -128,11 +127,26 @@ fn undo_processes(story: &Story, healed: &mut Healed) {
 /// The run's processes that are alive.
 fn own_processes(story: &Story) -> Vec<Identity> {
     let mut all: Vec<Identity> = story.processes().map(|(_, p)| p).collect();
+    all.extend(in_sessions_of(&all));
     all.extend(marked(&story.header.run));
     all.retain(|p| p.is_alive());
     all.sort_by_key(|p| p.pid);
     all.dedup();
     all
+}
+
+/// What is in a session that one of these led, also once that one has ended. Some servers (nginx)
+/// write over their workers' environment, so that no mark is left in it. The number of a session is
+/// nobody else's while anyone is in it; where it leads another process now, the session is not ours.
+fn in_sessions_of(leaders: &[Identity]) -> Vec<Identity> {
+    let is_another = |leader: &Identity| {
+        Stat::read(leader.pid).is_some_and(|s| s.start_time != leader.start_time)
+    };
+    let leaders: Vec<&Identity> = leaders.iter().filter(|l| !is_another(l)).collect();
+    let is_in =
+        |s: &Stat| leaders.iter().any(|l| s.session == l.pid && s.start_time >= l.start_time);
+    let all = Stat::all().into_iter().filter(is_in);
+    all.map(|s| Identity { pid: s.pid, start_time: s.start_time }).collect()
 }
 
 fn undo_work(story: &Story, healed: &mut Healed) {
@@ -242,6 +256,33 @@ mod tests {
         stranger.kill().unwrap();
         stranger.wait().unwrap();
         assert!(heal(state.path()).is_empty());
+    }
+
+    #[test]
+    fn what_an_ended_node_has_left_in_its_session_is_killed_without_any_mark() {
+        use std::io::BufRead;
+        use std::os::unix::process::CommandExt;
+        let state = tempfile::tempdir().unwrap();
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", "sleep 100 & echo $!; wait"]).stdout(std::process::Stdio::piped());
+        // SAFETY: one system call between fork and exec.
+        unsafe { command.pre_exec(|| Ok(rustix::process::setsid().map(drop)?)) };
+        let mut leader = command.spawn().unwrap();
+        let process = Identity::of(leader.id() as i32).unwrap();
+        let mut line = String::new();
+        std::io::BufReader::new(leader.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let worker = Identity::of(line.trim().parse().unwrap()).unwrap();
+        leader.kill().unwrap();
+        leader.wait().unwrap();
+        let mut journal = Journal::begin(state.path(), header("r6", gone(), boot_id())).unwrap();
+        // Another process has this number: whoever is in a session of it is a stranger's.
+        let strange = Identity { start_time: process.start_time + 1, pid: Identity::own().pid };
+        for process in [strange, process] {
+            journal.append(&Entry::Process { node: "n".into(), process }).unwrap();
+        }
+        assert!(worker.is_alive());
+        assert_eq!(heal(state.path())[0].left, Vec::<String>::new());
+        assert!(!worker.is_alive());
     }
 
     #[test]

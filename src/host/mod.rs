@@ -20,6 +20,7 @@ pub mod network;
 pub mod process;
 pub mod program;
 pub mod quota;
+pub mod scratch;
 pub mod stall;
 pub mod trial;
 pub mod usage;

@@ -4,9 +4,8 @@ use super::affinity;
 use super::budget::{Action, Budget, TICK, process_cpu};
 use super::cgroup::Cgroups;
 use super::forked;
-use super::journal::{Entry, Header, Journal, state_folder};
-use super::process::{Identity, boot_id};
 use super::quota::Quota;
+use super::scratch;
 use crate::base::{Nanos, clock};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -14,8 +13,6 @@ use std::io;
 
 /// Long enough for a good many periods.
 const MEASURED_FOR: Nanos = Nanos::from_millis(400);
-/// Names the short journal of a measurement.
-pub const RUN_PREFIX: &str = "stall-";
 /// What counts as a stall, and how many are kept: one a period, and room.
 const GAP_MIN: Nanos = Nanos::from_millis(1);
 const GAPS_MAX: usize = 512;
@@ -33,33 +30,17 @@ pub struct QuotaStall {
 /// # Errors
 /// When no child can be started or a group refuses the quota.
 pub fn measure(cores: f64, period: Nanos, on: &[u32]) -> io::Result<QuotaStall> {
-    let run = format!("{RUN_PREFIX}{}", std::process::id());
-    let cgroups = Cgroups::probe(&run);
+    let cgroups = scratch::groups("stall");
     let quota = Quota::new(cores, period);
     let stall = match cgroups.has_quota() {
-        true => in_group(&cgroups, &run, quota, on)?,
+        true => scratch::journalled(&cgroups, || in_group(&cgroups, quota, on))?,
         false => by_stopping(quota, on),
     };
     let stall = stall.ok_or_else(|| io::Error::other("the measuring child gave no answer"))?;
     Ok(QuotaStall { stall, mechanism: cgroups.quota_mechanism().into() })
 }
 
-fn in_group(cgroups: &Cgroups, run: &str, quota: Quota, on: &[u32]) -> io::Result<Option<Nanos>> {
-    let own = Identity::own();
-    let header =
-        Header { run: run.into(), boot: boot_id(), brunt: own, keeper: own, work_folder: None };
-    let mut journal = Journal::begin(&state_folder(), header)?;
-    journal.append(&Entry::Groups { folders: cgroups.run_folders() })?;
-    let measured = measure_in_group(cgroups, quota, on);
-    let left = cgroups.remove_all();
-    match left.is_empty() {
-        true => journal.remove()?,
-        false => return Err(io::Error::other(left.join("; "))),
-    }
-    measured
-}
-
-fn measure_in_group(cgroups: &Cgroups, quota: Quota, on: &[u32]) -> io::Result<Option<Nanos>> {
+fn in_group(cgroups: &Cgroups, quota: Quota, on: &[u32]) -> io::Result<Option<Nanos>> {
     let group = cgroups.create("spin")?;
     group.set_quota(quota)?;
     let files = group.attach_files()?;

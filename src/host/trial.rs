@@ -8,11 +8,11 @@ use super::cgroup::files::{processes, within};
 use super::cgroup::{Cgroups, Group, Limit, MemoryGroup, Rates};
 use super::descriptors::{set_soft_limit, soft_limit};
 use super::forked;
-use super::journal::{Entry, Header, Journal, state_folder};
 use super::namespace::Namespaces;
-use super::process::{Identity, Process, Stat, boot_id};
+use super::process::{Process, Stat};
 use super::program::{Inside, NFT, Program, TC};
 use super::quota::Quota;
+use super::scratch;
 use crate::base::{Bytes, Nanos};
 use rustix::process::Signal;
 use std::io;
@@ -37,19 +37,8 @@ impl Trial {
     /// # Errors
     /// When no process can be started, or something of the trial is left afterwards.
     pub fn run<T>(ask: impl FnOnce(&Trial) -> T) -> io::Result<T> {
-        let run = format!("trial-{}", std::process::id());
-        let cgroups = Cgroups::probe(&run);
-        let own = Identity::own();
-        let header = Header { run, boot: boot_id(), brunt: own, keeper: own, work_folder: None };
-        let mut journal = Journal::begin(&state_folder(), header)?;
-        journal.append(&Entry::Groups { folders: cgroups.run_folders() })?;
-        let answer = Trial::in_groups(&cgroups, ask);
-        let left = cgroups.remove_all();
-        match left.is_empty() {
-            true => journal.remove()?,
-            false => return Err(io::Error::other(left.join("; "))),
-        }
-        answer
+        let cgroups = scratch::groups("trial");
+        scratch::journalled(&cgroups, || Trial::in_groups(&cgroups, ask))
     }
 
     fn in_groups<T>(cgroups: &Cgroups, ask: impl FnOnce(&Trial) -> T) -> io::Result<T> {

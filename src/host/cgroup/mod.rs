@@ -80,6 +80,11 @@ impl Cgroups {
         Cgroups { run, quota: None, control: None, memory: None, disk: None }
     }
 
+    /// The run that they are for.
+    pub fn run(&self) -> &str {
+        &self.run
+    }
+
     pub fn has_quota(&self) -> bool {
         self.quota.is_some()
     }
