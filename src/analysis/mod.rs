@@ -38,4 +38,4 @@ pub use summary::{
 };
 pub use timeline::{Second, Timeline, share};
 pub use trials::{FaultTrials, MedianInterval, Point, Spread, fault_trials};
-pub use validity::{About, Doubt, Health, Level};
+pub use validity::{About, Doubt, Health, Level, SLOW_SHARE};

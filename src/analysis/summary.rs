@@ -5,7 +5,7 @@ use super::comeback::Comeback;
 use super::data::{Linearizability, Loss, Sessions, Staleness};
 use super::lateness::Lateness;
 use super::recovery::{Failover, Recovery};
-use super::validity::Health;
+use super::validity::{About, Health};
 use crate::base::{Histogram, Nanos, Quantile};
 use crate::objective::{Objective, Verdict};
 use crate::record::Ledger;
@@ -65,6 +65,16 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// Why what it says of the target may be the machine's doing: its cores were slow for more than
+    /// this share of the measured time.
+    pub fn slow_machine(&self, share_max: f64) -> Option<&str> {
+        let measured = self.phases.iter().filter(|p| p.measured);
+        let measured: f64 = measured.map(|p| p.end_s - p.start_s).sum();
+        let slow = f64::from(self.validity.slow_seconds?);
+        let told = self.validity.doubts.iter().find(|d| d.about == About::Pace)?;
+        (slow > measured * share_max).then_some(told.seen.as_str())
+    }
+
     /// Whether processes were killed in it.
     pub fn has_deaths(&self) -> bool {
         let is_death = |f: &FaultSummary| f.injected_at_s.is_some() && f.assumed_repair_s.is_some();

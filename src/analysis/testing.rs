@@ -26,6 +26,8 @@ pub struct Builder {
     lag: Nanos,
     generator_share: f64,
     steal: f64,
+    /// How much slower the cores are than at their best, and in which seconds.
+    slow: (f64, std::ops::Range<u32>),
     cost: f64,
     base_ms: f64,
 }
@@ -41,6 +43,7 @@ impl Builder {
             lag: Nanos::from_micros(300),
             generator_share: 0.4,
             steal: 0.0,
+            slow: (1.0, 0..0),
             cost: 1.77,
             base_ms: if target == "horizontal" { 24.0 } else { 10.0 },
         }
@@ -81,6 +84,11 @@ impl Builder {
 
     pub fn generator_share(mut self, share: f64) -> Self {
         self.generator_share = share;
+        self
+    }
+
+    pub fn slow(mut self, slowdown: f64, seconds: std::ops::Range<u32>) -> Self {
+        self.slow = (slowdown, seconds);
         self
     }
 
@@ -316,6 +324,7 @@ impl Builder {
             cpu_ns: (self.generator_share * 1e9) as u64,
             server_cpu_ns: (self.generator_share * 1e9) as u64,
             steal_share: Some(self.steal),
+            slowdown: Some(if self.slow.1.contains(&second) { self.slow.0 } else { 1.0 }),
             rss_bytes: 30 << 20,
             ..NodeRow::default()
         });

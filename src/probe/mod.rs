@@ -4,7 +4,9 @@
 mod hiccup;
 mod machine;
 mod nodes;
+mod pace;
 
 pub use hiccup::HiccupMeter;
 pub use machine::{Machine, MachineSample, OwnUsage, free_memory};
 pub use nodes::{NodeSample, NodeSampler};
+pub use pace::PaceMeter;

@@ -21,6 +21,8 @@ pub struct NodeSample {
     pub counters: BTreeMap<String, u64>,
     /// Since the last reading, already a share; only brunt's own sample has it.
     pub steal_share: Option<f64>,
+    /// Of the slowest core since the last reading; only brunt's own sample has it.
+    pub slowdown: Option<f64>,
 }
 
 /// Remembers the last reading of each node.
@@ -55,6 +57,7 @@ impl NodeSampler {
             cache_misses: counted("cache_misses"),
             replication_lag: sample.counters.get("replication_lag").copied(),
             steal_share: sample.steal_share,
+            slowdown: sample.slowdown,
         };
         // A node that did not answer keeps its last counters, so that nothing is counted twice.
         let counters = match sample.counters.is_empty() && sample.alive {

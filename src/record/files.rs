@@ -100,6 +100,10 @@ pub struct NodeRow {
     pub replication_lag: Option<u64>,
     /// Share of the machine's CPU time that a hypervisor took; only in brunt's own row.
     pub steal_share: Option<f64>,
+    /// How many times longer than at its best the slowest core took for the same computation; only
+    /// in brunt's own row.
+    #[serde(default)]
+    pub slowdown: Option<f64>,
 }
 
 /// What the generator took over a whole run.

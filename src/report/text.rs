@@ -150,6 +150,9 @@ pub fn health_text(h: &WorstHealth) -> String {
         let worst = worst.map(|w| format!(" (worst second {})", percent(w)));
         parts.push(format!("steal {}{}", percent(share), worst.unwrap_or_default()));
     }
+    if let Some(worst) = h.slowdown_worst.filter(|_| h.slow_seconds > 0) {
+        parts.push(format!("cores {worst:.1} × slower in {} s", h.slow_seconds));
+    }
     if let Some(off) = h.work_off {
         parts.push(format!("work per request ± {}", percent(off.abs())));
     }

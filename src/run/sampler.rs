@@ -4,7 +4,7 @@ use crate::base::{Nanos, clock};
 use crate::fleet::{Fleet, NodeState};
 use crate::host::http;
 use crate::plan::Plan;
-use crate::probe::{Machine, MachineSample, NodeSample, NodeSampler, OwnUsage};
+use crate::probe::{Machine, MachineSample, NodeSample, NodeSampler, OwnUsage, PaceMeter};
 use crate::record::NodeRow;
 use crate::target::Role;
 use std::collections::BTreeMap;
@@ -34,11 +34,16 @@ impl Sampler {
     ) -> Sampler {
         let (stop, stopped) = mpsc::channel();
         let cores = plan.host.brunt_cpus.clone();
+        let mut all_cores = [plan.host.brunt_cpus.as_slice(), &plan.host.stack_cpus].concat();
+        all_cores.sort_unstable();
+        all_cores.dedup();
+        let pace = PaceMeter::start(&all_cores, plan.host.iterations_per_ms);
         let admins = plan.nodes.iter().map(|n| (n.name.clone(), (n.role, n.admin()))).collect();
         let thread = std::thread::Builder::new()
             .name("sampler".into())
             .spawn(move || {
-                sample_every_second(fleet.as_deref(), &admins, &cores, epoch, &stopped, &sink);
+                let fleet = fleet.as_deref();
+                sample_every_second(fleet, &admins, (&cores, &pace), epoch, &stopped, &sink);
             })
             .expect("one more thread can be started");
         Sampler { stop, thread: Some(thread) }
@@ -57,7 +62,7 @@ impl Drop for Sampler {
 fn sample_every_second(
     fleet: Option<&Fleet>,
     admins: &Admins,
-    cores: &[u32],
+    (cores, pace): (&[u32], &PaceMeter),
     epoch: Nanos,
     stopped: &Receiver<()>,
     sink: &mpsc::Sender<Vec<NodeRow>>,
@@ -68,15 +73,15 @@ fn sample_every_second(
     for sample in samples(fleet, admins, &machine, &machine) {
         sampler.row(0, sample);
     }
+    pace.slowdown();
     for second in 0.. {
         let at = epoch + Nanos::from_secs(u64::from(second) + 1);
         let wait = at.saturating_sub(clock::now());
         let is_last = stopped.recv_timeout(wait.duration()).is_ok();
         let now = Machine::sample(cores);
-        let rows = samples(fleet, admins, &machine, &now)
-            .into_iter()
-            .map(|sample| sampler.row(second, sample))
-            .collect();
+        let mut samples = samples(fleet, admins, &machine, &now);
+        samples[0].slowdown = pace.slowdown();
+        let rows = samples.into_iter().map(|sample| sampler.row(second, sample)).collect();
         machine = now;
         if sink.send(rows).is_err() || is_last {
             return;
@@ -136,6 +141,7 @@ fn samples(
             fds: process.descriptors,
             counters,
             steal_share: None,
+            slowdown: None,
         });
     }
     all

@@ -1,7 +1,7 @@
 //! All drills that fit a target, after one run without any fault, and the card that they make.
 
 use super::setup::{Setup, StudyError, prepare};
-use super::single::{Ran, RunOptions, run_once};
+use super::single::{Ran, RunOptions, run_undisturbed};
 use crate::analysis;
 use crate::analysis::drill::{DrillCard, DrillOutcome, Drilled, drill_card};
 use crate::base::Nanos;
@@ -95,7 +95,7 @@ pub fn drill(
                 let Some(plan) = &control_plan else { break };
                 note("no fault, to see what happens anyway");
                 let folder = options.folder.join(CONTROL);
-                let ran = run_once(plan, &setup, &options.run, &folder, watcher)?;
+                let ran = run_undisturbed(plan, &setup, &options.run, &folder, watcher)?;
                 history.push(seen(&ran));
                 control = Some(ran);
             }
@@ -108,7 +108,7 @@ pub fn drill(
                 };
                 note(&format!("{}{of_trials}: {}", drill.name, drill.about));
                 let folder = folder_of(options, &drill.name, trial, counts[index]);
-                let ran = run_once(plan, &setup, &options.run, &folder, watcher)?;
+                let ran = run_undisturbed(plan, &setup, &options.run, &folder, watcher)?;
                 history.push(seen(&ran));
                 drill.runs.push(ran);
             }

@@ -66,7 +66,7 @@ pub fn prepare(targets: &[&Target], profile: Option<&Profile>) -> Result<Setup, 
     let least = least_cores(targets, facts.unit_cores);
     facts.period = period(least);
     if is_started {
-        facts.iterations_per_ms = calibrate(&facts.stack_cpus)?;
+        facts.iterations_per_ms = calibrate(&facts.stack_cpus, &facts.brunt_cpus)?;
         facts.quota_stall = host::stall::measure(facts.unit_cores, facts.period, &facts.stack_cpus)
             .map_err(StudyError::Calibrate)?
             .stall;
@@ -99,8 +99,29 @@ fn unpinned(facts: HostFacts) -> Result<HostFacts, StudyError> {
     Ok(HostFacts { brunt_cpus: all, stack_cpus: Vec::new(), ..facts })
 }
 
-/// Iterations per millisecond on the target's cores, measured on a thread pinned there.
-fn calibrate(cores: &[u32]) -> Result<f64, StudyError> {
+/// Of a core that seems slow, it is measured so often.
+const CALIBRATIONS_MAX: usize = 8;
+/// A core is slow when another, or itself a moment ago, does so much more.
+const SEEMS_SLOW: f64 = 0.85;
+
+/// Iterations per millisecond on the target's cores at their best. A core can be slow for seconds,
+/// and work that was measured on it then would be too little for the rest of the run: so brunt's own
+/// cores are asked too, and where they do more, the target's are asked again.
+fn calibrate(stack: &[u32], brunt: &[u32]) -> Result<f64, StudyError> {
+    let (mut best, mut fastest) = (0.0f64, 0.0f64);
+    for attempt in 0..CALIBRATIONS_MAX {
+        let now = calibrate_on(stack)?;
+        best = best.max(now);
+        fastest = fastest.max(best).max(calibrate_on(brunt)?);
+        if now >= fastest * SEEMS_SLOW && attempt > 0 {
+            break;
+        }
+    }
+    Ok(best)
+}
+
+/// Measured on a thread pinned there.
+fn calibrate_on(cores: &[u32]) -> Result<f64, StudyError> {
     let cores = cores.to_vec();
     let measure = move || {
         host::affinity::pin_self(&cores)?;

@@ -2,6 +2,7 @@
 
 use super::setup::{Setup, StudyError, run_id};
 use crate::analysis::{self, Summary};
+use crate::base::Nanos;
 use crate::gate;
 use crate::generator::{Crew, GeneratorError, Limits};
 use crate::plan::Plan;
@@ -69,6 +70,36 @@ pub fn run_once(
         end: finished.end,
         leftovers: finished.leftovers,
     })
+}
+
+/// Of runs whose machine was slow, so many are made in all.
+const RUNS_AT_MOST: usize = 3;
+
+/// As [`run_once`], and once more where the machine was slow in a measured second: chosen by that
+/// alone, never by what the target did. The records of the others stand beside it.
+///
+/// # Errors
+/// As [`run_once`], or when a folder cannot be renamed.
+pub fn run_undisturbed(
+    plan: &Plan,
+    setup: &Setup,
+    options: &RunOptions,
+    folder: &Path,
+    watcher: &mut dyn Watcher,
+) -> Result<Ran, StudyError> {
+    for attempt in 1..RUNS_AT_MOST {
+        let ran = run_once(plan, setup, options, folder, watcher)?;
+        let why = ran.summary.slow_machine(0.0).filter(|_| ran.end == End::Complete);
+        let Some(why) = why else { return Ok(ran) };
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        let aside = folder.with_file_name(format!("{name}-slow-{attempt}"));
+        std::fs::rename(&ran.folder, &aside).map_err(|e| {
+            let (from, to) = (ran.folder.display(), aside.display());
+            StudyError::Refused(format!("renaming {from} to {to}: {e}"))
+        })?;
+        watcher.note(Nanos::ZERO, &format!("once more: {why}; record of it: {}", aside.display()));
+    }
+    run_once(plan, setup, options, folder, watcher)
 }
 
 fn workers(plan: &Plan) -> u32 {

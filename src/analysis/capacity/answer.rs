@@ -8,7 +8,7 @@ use super::trial::{Flaw, Trial};
 use crate::analysis::load::server_loads;
 use crate::analysis::summarise::seconds_of;
 use crate::analysis::summary::{ServerLoad, Summary};
-use crate::analysis::validity::{About, Level};
+use crate::analysis::validity::{About, Level, SLOW_SHARE};
 use crate::base::Nanos;
 use crate::objective::Verdict;
 use crate::record::Record;
@@ -213,6 +213,9 @@ pub fn unbelievable(s: &Summary) -> Option<Flaw> {
     if let Some(fault) = s.faults.iter().find(|f| f.injected_at_s.is_none()) {
         let why = fault.skipped.clone().unwrap_or_else(|| "it did not come to it".into());
         return Some(Flaw::Other(format!("the fault {} was not injected: {why}", fault.name)));
+    }
+    if let Some(why) = s.slow_machine(SLOW_SHARE) {
+        return Some(Flaw::Other(why.into()));
     }
     let invalid = || {
         (s.validity.doubts.iter())

@@ -81,6 +81,9 @@ pub struct WorstHealth {
     pub generator_core_share: Option<f64>,
     pub steal_share: Option<f64>,
     pub steal_worst_share: Option<f64>,
+    pub slowdown_worst: Option<f64>,
+    /// Of all runs together.
+    pub slow_seconds: u32,
     /// The largest distance from the calibration.
     pub work_off: Option<f64>,
 }
@@ -316,6 +319,8 @@ fn worst_health(runs: &[Run<'_>]) -> WorstHealth {
         generator_core_share: max(&mut all().filter_map(|h| h.generator_core_share)),
         steal_share: max(&mut all().filter_map(|h| h.steal_share)),
         steal_worst_share: max(&mut all().filter_map(|h| h.steal_worst_share)),
+        slowdown_worst: max(&mut all().filter_map(|h| h.slowdown_worst)),
+        slow_seconds: all().filter_map(|h| h.slow_seconds).sum(),
         work_off: max(&mut all().filter_map(|h| h.work_off.map(f64::abs))),
     }
 }

@@ -9,6 +9,11 @@ use crate::record::{Record, Tag};
 /// tenth of a second is enough to make requests late.
 pub const STEAL_DOUBT: f64 = 0.01;
 pub const STEAL_WORST_DOUBT: f64 = 0.1;
+/// A core that takes so many times longer than at its best for the same computation is slow: turbo
+/// modes and neighbours on a core's other thread stay below it.
+pub const SLOW: f64 = 1.5;
+/// A run may have slow cores for this share of its measured time, and still be held against another.
+pub const SLOW_SHARE: f64 = 0.05;
 /// Hiccups ÷ response times at the same quantile (jHiccup's use).
 pub const HICCUP_OF_RESPONSE: f64 = 0.1;
 
@@ -47,4 +52,18 @@ pub(super) fn steal(health: &Health) -> Option<Doubt> {
             "run at a quieter time or on a machine of your own",
         )
     })
+}
+
+/// Seconds of slow cores: what the target was given then is not what it was promised.
+pub(super) fn pace(health: &Health) -> Option<Doubt> {
+    let slow = health.slow_seconds.filter(|n| *n > 0)?;
+    let worst = health.slowdown_worst?;
+    Some(doubt(
+        About::Pace,
+        Level::Doubt,
+        format!(
+            "the machine itself was slow: a core took up to {worst:.1} × as long for the same computation, in {slow} s of what was measured"
+        ),
+        "run at a quieter time; on a machine of your own, set its CPU governor to performance",
+    ))
 }

@@ -10,6 +10,9 @@ mod target;
 #[cfg(test)]
 mod tests;
 
+use machine::SLOW;
+pub use machine::SLOW_SHARE;
+
 use super::load::BRUNT;
 use super::summary::{Summary, TimeSummary};
 use crate::base::{Nanos, Quantile};
@@ -44,6 +47,8 @@ pub enum About {
     Generator,
     Hiccups,
     Steal,
+    /// How fast the cores were.
+    Pace,
     NoAnswers,
     SteadyState,
     Work,
@@ -84,6 +89,13 @@ pub struct Health {
     /// Of the worst measured second.
     #[serde(default)]
     pub steal_worst_share: Option<f64>,
+    /// Of the slowest core in the worst measured second: how many times longer than at its best it
+    /// took for the same computation.
+    #[serde(default)]
+    pub slowdown_worst: Option<f64>,
+    /// Measured seconds in which a core was slow ([`SLOW`]).
+    #[serde(default)]
+    pub slow_seconds: Option<u32>,
     /// Observed ÷ calibrated CPU per request − 1, where nothing is cached.
     pub work_off: Option<f64>,
     pub doubts: Vec<Doubt>,
@@ -111,6 +123,7 @@ pub fn examine(record: &Record, s: &Summary, measured: &[Range<u32>]) -> Health 
     doubts.extend(generator::busy(&health, plan));
     doubts.extend(machine::hiccups(record, s));
     doubts.extend(machine::steal(&health));
+    doubts.extend(machine::pace(&health));
     doubts.extend(invariant::little(record, s));
     doubts.extend(target::steady_state(record, s));
     doubts.extend(target::work(&health, plan));
@@ -138,7 +151,9 @@ fn measure(record: &Record, s: &Summary, measured: &[Range<u32>]) -> Health {
     let plan = &record.manifest.plan;
     let brunt_cores = plan.host.brunt_cpus.len().max(1) as f64;
     let q = |tag: &Tag, q| record.latency.get(tag).and_then(|h| h.quantile(Quantile(q)));
-    let steal = steal_shares(record, measured);
+    let steal = of_seconds(record, measured, |r| r.steal_share);
+    let slowdowns = of_seconds(record, measured, |r| r.slowdown);
+    let slow = || slowdowns.iter().filter(|s| **s >= SLOW).count() as u32;
     Health {
         start_lag_p99_ns: q(&Tag::StartLag, 0.99),
         hiccup_p999_ns: q(&Tag::Hiccup, 0.999),
@@ -147,6 +162,8 @@ fn measure(record: &Record, s: &Summary, measured: &[Range<u32>]) -> Health {
         is_lower_bound: false,
         steal_share: (!steal.is_empty()).then(|| steal.iter().sum::<f64>() / steal.len() as f64),
         steal_worst_share: steal.iter().copied().reduce(f64::max),
+        slowdown_worst: slowdowns.iter().copied().reduce(f64::max),
+        slow_seconds: (!slowdowns.is_empty()).then(slow),
         work_off: work_off(plan, s),
         doubts: Vec::new(),
     }
@@ -198,8 +215,12 @@ fn busiest_worker(record: &Record, measured: &[Range<u32>]) -> Option<f64> {
 }
 
 /// One per measured second.
-fn steal_shares(record: &Record, measured: &[Range<u32>]) -> Vec<f64> {
+fn of_seconds(
+    record: &Record,
+    measured: &[Range<u32>],
+    value: fn(&NodeRow) -> Option<f64>,
+) -> Vec<f64> {
     let is_measured = |second: u32| measured.iter().any(|r| r.contains(&second));
     let rows = record.nodes.iter().filter(|r| is_measured(r.second));
-    rows.filter_map(|r| r.steal_share).collect()
+    rows.filter_map(value).collect()
 }

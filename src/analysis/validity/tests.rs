@@ -32,6 +32,8 @@ fn every_doubt_has_its_case() {
     assert_eq!(generator(0.8), [(About::Generator, Level::Doubt)]);
     assert_eq!(generator(0.97), [(About::Generator, Level::Invalid)]);
     assert_eq!(levels(&sound().steal(0.03).build()), [(About::Steal, Level::Doubt)]);
+    assert_eq!(levels(&sound().slow(9.0, 12..14).build()), [(About::Pace, Level::Doubt)]);
+    assert_eq!(levels(&sound().slow(1.4, 0..60).build()), [], "a turbo mode");
     assert_eq!(levels(&sound().cost_ms(1.4).build()), [(About::Work, Level::Inconclusive)]);
     let mut record = sound().build();
     record.is_sealed = false;

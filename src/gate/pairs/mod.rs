@@ -15,7 +15,7 @@ use crate::analysis::stats::{
     Better, Effect, Judged, Metric, PairRule, PairVerdict, Scale, detectable, effect, fewest_pairs,
     judge_pairs, margin_to_detect, needed_pairs,
 };
-use crate::analysis::{About, Level, Summary};
+use crate::analysis::{About, Level, SLOW_SHARE, Summary};
 use crate::objective::Verdict;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -128,6 +128,10 @@ pub fn wants_another(planned: usize, ran: usize, believed: usize) -> bool {
 
 /// Why a run may not enter a comparison.
 pub fn unbelievable(s: &Summary) -> Option<String> {
+    // Whichever side it hits.
+    if let Some(why) = s.slow_machine(SLOW_SHARE) {
+        return Some(why.into());
+    }
     let mut doubts = s.validity.doubts.iter();
     let invalid = doubts.find(|d| d.level == Level::Invalid || d.about == About::Guard);
     match invalid {

@@ -183,6 +183,7 @@ fn checks(s: &Summary) -> Vec<Check> {
         ),
         ("generator's cores", known(h.generator_core_share.map(percent)), vec![About::Generator]),
         ("stolen CPU, worst second", known(steal), vec![About::Steal]),
+        ("slow seconds of a core", known(h.slow_seconds.map(|n| n.to_string())), vec![About::Pace]),
         ("CPU a request, off by", known(h.work_off.map(percent)), vec![About::Work]),
         (
             "requests accounted for",

@@ -338,6 +338,8 @@ fn push_verdict(out: &mut String, s: &Summary) {
         generator_core_share: v.generator_core_share,
         steal_share: v.steal_share,
         steal_worst_share: v.steal_worst_share,
+        slowdown_worst: v.slowdown_worst,
+        slow_seconds: v.slow_seconds.unwrap_or(0),
         work_off: v.work_off,
     };
     out.push('\n');
