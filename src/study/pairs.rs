@@ -122,6 +122,29 @@ pub fn stored_pairs(folder: &Path) -> Result<GatedPairs, StudyError> {
     Ok(GatedPairs::new(stored.case, gate))
 }
 
+/// What a study in a folder came to, as it is stored there.
+///
+/// # Errors
+/// When the folder is not a study's.
+pub fn stored_gate(folder: &Path) -> Result<GatedPairs, StudyError> {
+    stored(folder)
+}
+
+/// The runs of a study whose records are in its folder, by the names of theirs, in their order.
+///
+/// # Errors
+/// When one of them cannot be read.
+pub fn runs_of_pairs(folder: &Path) -> Result<Vec<(String, Summary)>, StudyError> {
+    let names = (1..).map(|number| [0, 1].map(|side| folder_name(number, side)));
+    let there = |name: &String| folder.join(name).join("manifest.json").exists();
+    names
+        .take_while(|pair| pair.iter().any(there))
+        .flatten()
+        .filter(there)
+        .map(|name| Ok((name.clone(), summary_of(&folder.join(&name))?)))
+        .collect()
+}
+
 /// Whether a folder holds the pairs of a study.
 pub fn holds_pairs(folder: &Path) -> bool {
     stored(folder).is_ok()
