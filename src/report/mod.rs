@@ -9,7 +9,7 @@ mod markdown;
 mod run_text;
 mod text;
 
-pub use capacity::{capacity_markdown, capacity_text};
+pub use capacity::{capacity_html, capacity_markdown, capacity_text};
 pub use drill::{RunLink, drill_html, drill_markdown, drill_text};
 pub use gate::{
     Check, CheckResult, Checks, annotations, checks_markdown, checks_of_pairs, checks_of_run,

@@ -19,4 +19,4 @@ pub use pairs::{
     PairOptions, PairStudy, holds_pairs, pairs, runs_of_pairs, stored_gate, stored_pairs,
 };
 pub use setup::{Setup, StudyError, prepare, prepare_for_service};
-pub use single::{Ran, RunOptions, run_once};
+pub use single::{Ran, RunOptions, run_once, stored_runs};

@@ -90,7 +90,15 @@ pub(super) fn write_capacity(
     }
     write(folder, "capacity.json", &report::capacity_json(report))?;
     write(folder, "capacity.md", &report::capacity_markdown(report))?;
+    write_capacity_page(folder, report)?;
     Ok(())
+}
+
+/// Writes the page of the answer, with the checks of those trials whose records are there; its path.
+pub(super) fn write_capacity_page(folder: &Path, report: &CapacityReport) -> Result<String> {
+    let names = report.answers.iter().flat_map(|a| &a.trials).map(|row| row.folder.clone());
+    let trials = study::stored_runs(folder, names)?;
+    write(folder, "report.html", &report::capacity_html(report, &trials))
 }
 
 pub(super) fn write(folder: &Path, name: &str, text: &str) -> Result<String> {

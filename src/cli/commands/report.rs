@@ -16,6 +16,9 @@ pub fn run(args: &ReportArgs) -> Result<u8> {
     if study::holds_pairs(folder) {
         return pairs(folder, args.json);
     }
+    if super::capacity::holds_answer(folder) {
+        return answer(folder, args.json);
+    }
     let runs = runs_inside(folder)?;
     if runs.is_empty() {
         bail!("{}: no record is there (a record has a manifest.json)", folder.display());
@@ -36,6 +39,20 @@ fn pairs(folder: &Path, json: bool) -> Result<u8> {
     match json {
         true => output::say(&report::gate_json(&gated))?,
         false => output::say(&format!("{}report {page}\n", report::gate_text(&gated)))?,
+    }
+    Ok(exit::PASS)
+}
+
+/// What was searched stands in its answer.
+fn answer(folder: &Path, json: bool) -> Result<u8> {
+    let answer = super::capacity::stored_answer(folder)?;
+    let page = output::write_capacity_page(folder, &answer)?;
+    match json {
+        true => output::say(&report::capacity_json(&answer))?,
+        false => {
+            let text = report::capacity_text(&answer, None, None);
+            output::say(&format!("{text}report {page}\n"))?;
+        }
     }
     Ok(exit::PASS)
 }
