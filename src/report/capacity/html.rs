@@ -72,10 +72,13 @@ pub fn capacity_html(report: &CapacityReport, trials: &[(String, Summary)]) -> S
 }
 
 fn title(report: &CapacityReport) -> String {
-    let mut names: Vec<&str> = report.answers.iter().map(|a| a.target.as_str()).collect();
+    let whole = report.answers.iter().filter(|a| a.fault.is_none());
+    let mut names: Vec<&str> = whole.map(|a| a.target.as_str()).collect();
     names.dedup();
     match names.as_slice() {
         [] => "What an audience asks for".into(),
+        // More of them are sizes of one, each in the list right below.
+        [first, .., last] if names.len() > 3 => format!("Capacity of {first} to {last}"),
         names => format!("Capacity of {}", names.join(" · ")),
     }
 }

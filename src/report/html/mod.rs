@@ -3,6 +3,7 @@
 
 mod bins;
 mod data;
+mod fates;
 mod frame;
 mod lanes;
 mod nodes;

@@ -2,8 +2,8 @@
 
 use super::data::ChartData;
 use super::frame::{Frame, figure, numbers, verdict_card, without_scripts};
-use super::tables;
 use super::tables::{scroll, target_name};
+use super::{fates, tables};
 use crate::analysis::comparison::{Row, count_text, percent, short, within};
 use crate::analysis::{Comparison, FaultSummary, Run, Summary, share};
 use crate::objective::Verdict;
@@ -40,6 +40,7 @@ pub fn render(page: &Page<'_>) -> String {
             (tiles(page))
             (table(page))
             (charts(page))
+            @if fates::has(page.runs) { (fates::section(page.runs, page.comparison)) }
             (faults(page))
             (validity(page))
             (repeat(page))
@@ -57,6 +58,9 @@ fn sections(page: &Page<'_>) -> Vec<(&'static str, &'static str)> {
         ("charts", "Charts"),
         ("percentile-section", "Percentiles"),
     ];
+    if fates::has(page.runs) {
+        all.push(("topology", "Servers and nodes"));
+    }
     if has_faults(page) {
         all.push(("faults", "Faults"));
     }
