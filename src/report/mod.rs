@@ -9,11 +9,12 @@ mod markdown;
 mod run_text;
 mod text;
 
-pub use capacity::{capacity_markdown, capacity_text};
+pub use capacity::{capacity_html, capacity_markdown, capacity_text};
 pub use drill::{RunLink, drill_html, drill_markdown, drill_text};
 pub use gate::{
     Check, CheckResult, Checks, annotations, checks_markdown, checks_of_pairs, checks_of_run,
-    checks_text, gate_json, gate_markdown, gate_text, gated_run_json, junit, with_baselines,
+    checks_text, gate_html, gate_json, gate_markdown, gate_text, gated_run_json, junit,
+    with_baselines,
 };
 pub use html::{compare_html, run_html};
 pub use json::{capacity_json, compare_json, drill_json, run_json};

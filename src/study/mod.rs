@@ -15,6 +15,8 @@ pub use compare::{
     CompareOptions, Compared, LADDER, compare, compare_stored, folder_name, plan_all,
 };
 pub use drill::{DrillOptions, Drills, PREFIX as DRILL_PREFIX, drill};
-pub use pairs::{PairOptions, PairStudy, holds_pairs, pairs, stored_pairs};
+pub use pairs::{
+    PairOptions, PairStudy, holds_pairs, pairs, runs_of_pairs, stored_gate, stored_pairs,
+};
 pub use setup::{Setup, StudyError, prepare, prepare_for_service};
-pub use single::{Ran, RunOptions, run_once};
+pub use single::{Ran, RunOptions, run_once, stored_runs};

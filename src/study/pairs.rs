@@ -2,9 +2,9 @@
 //! worse. Minutes and percent choose the pairs; `gate` decides, from the summaries alone.
 
 use super::setup::{Setup, StudyError, prepare};
-use super::single::{RunOptions, run_once};
+use super::single::{RunOptions, holds_record, run_once, stored_runs, summary_of};
+use crate::analysis::Summary;
 use crate::analysis::stats::{PairBudget, PairPlan, PairRule, fewest_pairs, plan_pairs};
-use crate::analysis::{self, Summary};
 use crate::base::random::stream;
 use crate::base::{Nanos, clock};
 use crate::gate::{
@@ -12,7 +12,6 @@ use crate::gate::{
 };
 use crate::plan::{Arrivals, HostFacts, Plan, PlanError, compile};
 use crate::profile::Profile;
-use crate::record::Record;
 use crate::run::{End, Watcher};
 use crate::target::Target;
 use rand_xoshiro::rand_core::Rng;
@@ -112,7 +111,7 @@ pub fn stored_pairs(folder: &Path) -> Result<GatedPairs, StudyError> {
     let mut history = Vec::new();
     for number in 1.. {
         let folders = [0, 1].map(|side| folder.join(folder_name(number, side)));
-        if !folders.iter().all(|f| f.join("manifest.json").exists()) {
+        if !folders.iter().all(|f| holds_record(f)) {
             break;
         }
         let [a, b] = folders.map(|folder| summary_of(&folder));
@@ -120,6 +119,24 @@ pub fn stored_pairs(folder: &Path) -> Result<GatedPairs, StudyError> {
     }
     let gate = judge_pair_runs(&as_pairs(&history), &stored.gate.rule);
     Ok(GatedPairs::new(stored.case, gate))
+}
+
+/// What a study in a folder came to, as it is stored there.
+///
+/// # Errors
+/// When the folder is not a study's.
+pub fn stored_gate(folder: &Path) -> Result<GatedPairs, StudyError> {
+    stored(folder)
+}
+
+/// The runs of a study whose records are in its folder, by the names of theirs, in their order.
+///
+/// # Errors
+/// When one of them cannot be read.
+pub fn runs_of_pairs(folder: &Path) -> Result<Vec<(String, Summary)>, StudyError> {
+    let names = (1..).map(|number| [0, 1].map(|side| folder_name(number, side)));
+    let there = |pair: &[String; 2]| pair.iter().any(|name| holds_record(&folder.join(name)));
+    stored_runs(folder, names.take_while(there).flatten())
 }
 
 /// Whether a folder holds the pairs of a study.
@@ -136,12 +153,6 @@ fn stored(folder: &Path) -> Result<GatedPairs, StudyError> {
         true => Ok(stored),
         false => Err(refuse(format!("it is of a `{}`, not of a gate", stored.kind))),
     }
-}
-
-fn summary_of(folder: &Path) -> Result<Summary, StudyError> {
-    let mut summary = analysis::summarise(&Record::open(folder)?);
-    gate::judge(&mut summary);
-    Ok(summary)
 }
 
 fn as_pairs(history: &[(Summary, Summary)]) -> Vec<Pair<'_>> {

@@ -102,6 +102,33 @@ pub fn run_undisturbed(
     run_once(plan, setup, options, folder, watcher)
 }
 
+/// Whether a record is in this folder.
+pub fn holds_record(folder: &Path) -> bool {
+    folder.join("manifest.json").exists()
+}
+
+/// A stored record, analysed again.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn summary_of(folder: &Path) -> Result<Summary, StudyError> {
+    let mut summary = analysis::summarise(&Record::open(folder)?);
+    gate::judge(&mut summary);
+    Ok(summary)
+}
+
+/// Those of these runs whose records are in the folder, with their names.
+///
+/// # Errors
+/// When one of them cannot be read.
+pub fn stored_runs(
+    folder: &Path,
+    names: impl IntoIterator<Item = String>,
+) -> Result<Vec<(String, Summary)>, StudyError> {
+    let there = names.into_iter().filter(|name| holds_record(&folder.join(name)));
+    there.map(|name| Ok((name.clone(), summary_of(&folder.join(&name))?))).collect()
+}
+
 fn workers(plan: &Plan) -> u32 {
     let cores = plan.host.brunt_cpus.len() as u32;
     let shares_them = !plan.is_bundled && plan.host.stack_cpus.is_empty();

@@ -113,6 +113,12 @@ pub struct TrialRow {
     /// Name of its record's folder.
     pub folder: String,
     pub trial: Trial,
+    /// Correct answers a second, to requests that were meant to start in it.
+    #[serde(default)]
+    pub answered_per_s: Option<f64>,
+    /// Share of them all that was answered correctly in time.
+    #[serde(default)]
+    pub in_time: Option<f64>,
     pub p50: Option<Nanos>,
     pub p99: Option<Nanos>,
     pub busiest: Option<ServerLoad>,

@@ -52,6 +52,15 @@ pub struct FitRow {
     pub peak_size: Option<f64>,
 }
 
+impl FitRow {
+    /// What the law says of a size.
+    pub fn rate_per_s(&self, size: f64) -> f64 {
+        let [gamma, alpha, beta] =
+            [self.per_one_per_s, self.contention, self.coherency].map(|parameter| parameter[0]);
+        gamma * size / (1.0 + alpha * (size - 1.0) + beta * size * (size - 1.0))
+    }
+}
+
 impl Answer {
     /// What planning may rely on: the lower end of the interval, or where it is unknown the highest
     /// rate that held.
@@ -260,6 +269,7 @@ pub(super) mod tests {
         let fit = seen.fit.unwrap();
         assert_eq!(fit.model, "usl");
         assert!((fit.contention[0] - 0.02).abs() < 1e-6 && (fit.coherency[0] - 5e-4).abs() < 1e-8);
+        assert!((fit.rate_per_s(16.0) / law_of(16.0) - 1.0).abs() < 1e-6);
         assert!((fit.peak_size.unwrap() - 44.27).abs() < 0.01, "{fit:?}");
         assert_eq!(seen.sizes_missing, 0);
         let two = scaling(&answers[..2]).unwrap();

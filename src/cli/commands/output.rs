@@ -5,7 +5,7 @@ use crate::analysis::{self, Summary};
 use crate::gate::GatedPairs;
 use crate::record::Record;
 use crate::report;
-use crate::study::{Compared, Drills};
+use crate::study::{self, Compared, Drills};
 use anyhow::{Context, Result};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -56,7 +56,14 @@ pub(super) fn write_gate(folder: &Path, gated: &GatedPairs) -> Result<()> {
     write(folder, "summary.json", &report::gate_json(gated))?;
     write(folder, "summary.md", &report::gate_markdown(gated))?;
     write(folder, "junit.xml", &report::junit(&report::checks_of_pairs(gated)))?;
+    write_gate_page(folder, gated)?;
     Ok(())
+}
+
+/// Writes the page of pairs, with the checks of those runs whose records are there; its path.
+pub(super) fn write_gate_page(folder: &Path, gated: &GatedPairs) -> Result<String> {
+    let runs = study::runs_of_pairs(folder)?;
+    write(folder, "report.html", &report::gate_html(gated, &runs))
 }
 
 /// Writes each run's reports and the card; the page's path.
@@ -83,7 +90,15 @@ pub(super) fn write_capacity(
     }
     write(folder, "capacity.json", &report::capacity_json(report))?;
     write(folder, "capacity.md", &report::capacity_markdown(report))?;
+    write_capacity_page(folder, report)?;
     Ok(())
+}
+
+/// Writes the page of the answer, with the checks of those trials whose records are there; its path.
+pub(super) fn write_capacity_page(folder: &Path, report: &CapacityReport) -> Result<String> {
+    let names = report.answers.iter().flat_map(|a| &a.trials).map(|row| row.folder.clone());
+    let trials = study::stored_runs(folder, names)?;
+    write(folder, "report.html", &report::capacity_html(report, &trials))
 }
 
 pub(super) fn write(folder: &Path, name: &str, text: &str) -> Result<String> {

@@ -13,6 +13,12 @@ pub fn run(args: &ReportArgs) -> Result<u8> {
     if folder.join("manifest.json").exists() {
         return one(folder, args.json);
     }
+    if study::holds_pairs(folder) {
+        return pairs(folder, args.json);
+    }
+    if super::capacity::holds_answer(folder) {
+        return answer(folder, args.json);
+    }
     let runs = runs_inside(folder)?;
     if runs.is_empty() {
         bail!("{}: no record is there (a record has a manifest.json)", folder.display());
@@ -22,6 +28,31 @@ pub fn run(args: &ReportArgs) -> Result<u8> {
     match args.json {
         true => output::say_line(&report::compare_json(&compared.comparison, &compared.views()))?,
         false => output::say(&report::compare_text(&compared.comparison, Some(&page)))?,
+    }
+    Ok(exit::PASS)
+}
+
+/// What the pairs came to stands in their summary: `brunt gate` judges again, this shows it.
+fn pairs(folder: &Path, json: bool) -> Result<u8> {
+    let gated = study::stored_gate(folder)?;
+    let page = output::write_gate_page(folder, &gated)?;
+    match json {
+        true => output::say(&report::gate_json(&gated))?,
+        false => output::say(&format!("{}report {page}\n", report::gate_text(&gated)))?,
+    }
+    Ok(exit::PASS)
+}
+
+/// What was searched stands in its answer.
+fn answer(folder: &Path, json: bool) -> Result<u8> {
+    let answer = super::capacity::stored_answer(folder)?;
+    let page = output::write_capacity_page(folder, &answer)?;
+    match json {
+        true => output::say(&report::capacity_json(&answer))?,
+        false => {
+            let text = report::capacity_text(&answer, None, None);
+            output::say(&format!("{text}report {page}\n"))?;
+        }
     }
     Ok(exit::PASS)
 }

@@ -80,7 +80,7 @@ fn push_answer(out: &mut String, answer: &Answer) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::capacity_markdown;
     use super::*;
     use crate::analysis::capacity::{
@@ -89,7 +89,7 @@ mod tests {
     use crate::audience::Forecast;
     use crate::base::Nanos;
 
-    fn answer(count: u32, rate: f64, fault: Option<&str>) -> Answer {
+    pub fn answer(count: u32, rate: f64, fault: Option<&str>) -> Answer {
         let outcome = Outcome::Found {
             held_per_s: rate,
             failed_per_s: rate * 1.04,
@@ -117,6 +117,8 @@ mod tests {
         let row = TrialRow {
             folder: "1-x/trial-01".into(),
             trial,
+            answered_per_s: None,
+            in_time: None,
             p50: Some(Nanos::from_millis(5)),
             p99: None,
             busiest: None,
@@ -133,7 +135,7 @@ mod tests {
         answer
     }
 
-    fn report(answers: Vec<Answer>) -> CapacityReport {
+    pub fn report(answers: Vec<Answer>) -> CapacityReport {
         CapacityReport::new("campaign", 1, vec!["in_time: rate>0.99".into()], answers)
     }
 

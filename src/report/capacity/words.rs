@@ -1,8 +1,8 @@
 //! The sentences that text and Markdown share.
 
 use crate::analysis::capacity::{
-    Answer, Axis, Buy, CapacityReport, Cost, Interval, Outcome, Purpose, Recovery, Scaling, Sizing,
-    TrialRow,
+    Answer, Axis, Buy, CapacityReport, Cost, FitRow, Interval, Outcome, Purpose, Recovery, Scaling,
+    Sizing, Trial, TrialRow,
 };
 use crate::base::Nanos;
 
@@ -124,25 +124,43 @@ fn exhausted(answer: &Answer) -> String {
     }
 }
 
-pub fn cells(row: &TrialRow) -> [String; 9] {
-    let trial = &row.trial;
-    let time = |ns: Option<Nanos>| ns.map_or("-".into(), |ns| ns.to_string());
-    let result = match (&trial.flaw, trial.purpose, trial.recovered_after_s) {
+/// `trial-03`.
+pub fn name(row: &TrialRow) -> String {
+    row.folder.rsplit('/').next().unwrap_or_default().to_string()
+}
+
+/// How a trial ended, in a word or two.
+pub fn result(trial: &Trial) -> String {
+    match (&trial.flaw, trial.purpose, trial.recovered_after_s) {
         (Some(_), ..) => "not believed".into(),
         (None, Purpose::Overload, Some(s)) => format!("back in {s:.0} s"),
         (None, Purpose::Overload, None) => "not back".into(),
         _ if trial.holds() => "holds".into(),
         _ => "fails".to_string(),
-    };
+    }
+}
+
+/// The name of a fitted law.
+pub fn law(fit: &FitRow) -> &'static str {
+    match fit.model.as_str() {
+        "usl" => "Universal Scalability Law",
+        "amdahl" => "Amdahl's law",
+        _ => "fitted line",
+    }
+}
+
+pub fn cells(row: &TrialRow) -> [String; 9] {
+    let trial = &row.trial;
+    let time = |ns: Option<Nanos>| ns.map_or("-".into(), |ns| ns.to_string());
     let broke = trial.worst().map_or("-".into(), |worst| {
         format!("{:.2} % of {}", worst.share() * 100.0, worst.arrivals)
     });
     [
-        row.folder.rsplit('/').next().unwrap_or_default().to_string(),
+        name(row),
         format!("{:.1}", trial.rate_per_s),
         format!("{:.0} s", trial.seconds),
         purpose(trial.purpose).into(),
-        result,
+        result(trial),
         broke,
         time(row.p50),
         time(row.p99),

@@ -1,8 +1,9 @@
 //! What a gate says, to people and to CI: text, Markdown, JSON, JUnit, and GitHub's annotations.
-//! Of pairs, text and Markdown show the whole table; everything else sees a list of checks.
+//! Of pairs, text, Markdown and HTML show the whole table; everything else sees a list of checks.
 
 mod checks;
 mod github;
+mod html;
 mod junit;
 mod markdown;
 mod pairs;
@@ -10,6 +11,7 @@ mod text;
 
 pub use checks::{Check, CheckResult, Checks, checks_of_pairs, checks_of_run, with_baselines};
 pub use github::annotations;
+pub use html::gate_html;
 pub use junit::junit;
 pub use markdown::{checks_markdown, gate_markdown};
 pub use text::{checks_text, gate_text};

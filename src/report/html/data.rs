@@ -205,7 +205,7 @@ fn heat(heat: &Heat, seconds: u32) -> HeatData {
 }
 
 /// Four significant digits are plenty for a picture.
-pub(super) fn round(value: f64) -> f64 {
+pub fn round(value: f64) -> f64 {
     if value == 0.0 {
         return 0.0;
     }

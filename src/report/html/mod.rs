@@ -3,6 +3,8 @@
 
 mod bins;
 mod data;
+mod fates;
+mod frame;
 mod lanes;
 mod nodes;
 mod page;
@@ -12,8 +14,10 @@ mod tables;
 use super::run_text::{difference_of, fault_text};
 use super::text::{header_lines, verdict_line};
 use crate::analysis::{Comparison, Run, compare};
+pub(super) use data::round as significant;
+pub(super) use frame::{Frame, STYLE, figure, named_rows, verdict_card, without_scripts};
 use page::Page;
-pub(super) use page::STYLE;
+pub(super) use tables::{scroll, validity};
 
 /// Several targets beside each other.
 pub fn compare_html(c: &Comparison, runs: &[Run<'_>]) -> String {

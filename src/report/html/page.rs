@@ -1,14 +1,13 @@
 //! The page itself. The first screen answers what happened; charts and details follow.
 
 use super::data::ChartData;
+use super::frame::{Frame, figure, numbers, verdict_card, without_scripts};
 use super::tables::{scroll, target_name};
-use super::{plotly, tables};
+use super::{fates, tables};
 use crate::analysis::comparison::{Row, count_text, percent, short, within};
-use crate::analysis::{Comparison, FaultSummary, Run, share};
+use crate::analysis::{Comparison, FaultSummary, Run, Summary, share};
 use crate::objective::Verdict;
-use maud::{DOCTYPE, Markup, PreEscaped, html};
-
-pub const STYLE: &str = include_str!("style.css");
+use maud::{Markup, html};
 
 pub struct Page<'a> {
     pub title: String,
@@ -24,66 +23,49 @@ pub struct Page<'a> {
 }
 
 pub fn render(page: &Page<'_>) -> String {
-    let data = serde_json::to_string(&page.data).expect("chart data is plain data");
-    html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { (page.title) " – brunt" }
-                style { (PreEscaped(STYLE)) }
-            }
-            body {
-                a.skip href="#verdict" { "Skip to the verdict" }
-                div.page {
-                    (heading(page))
-                    main {
-                        (verdict_card(page))
-                        (tiles(page))
-                        (table(page))
-                        (charts(page))
-                        (faults(page))
-                        (validity(page))
-                        (repeat(page))
-                    }
-                    (about(page))
-                }
-                script id="data" type="application/json" {
-                    // A name must not be able to close the element.
-                    (PreEscaped(data.replace('<', "\\u003c")))
-                }
-                script id="plotly" type="text/plain" { (PreEscaped(plotly::compressed())) }
-                script { (PreEscaped(include_str!("charts.js"))) }
-            }
-        }
-    }
-    .into_string()
+    let h = &page.comparison.header;
+    let each = if page.runs.len() > 1 { " each" } else { "" };
+    let started = started(page.started_wall_ns);
+    let mut about = page.about.clone();
+    about.push(format!(
+        "brunt {} · one file, works offline; the record beside it holds every number",
+        page.brunt_version
+    ));
+    let frame = Frame {
+        title: &page.title,
+        meta: format!("{started} · seed {} · {:.0} s{each}", h.seed, h.duration_s),
+        sections: sections(page),
+        main: html! {
+            (verdict_card(page.verdict, &page.verdict_line, &page.comparison.reasons, page.sentences))
+            (tiles(page))
+            (table(page))
+            (charts(page))
+            @if fates::has(page.runs) { (fates::section(page.runs, page.comparison)) }
+            (faults(page))
+            (validity(page))
+            (repeat(page))
+        },
+        about,
+        script: include_str!("run.js"),
+    };
+    frame.render(&page.data)
 }
 
-fn heading(page: &Page<'_>) -> Markup {
-    let h = &page.comparison.header;
-    html! {
-        header {
-            p.brand { "brunt" }
-            h1 { (page.title) }
-            p.meta {
-                (started(page.started_wall_ns)) " · seed " (h.seed) " · "
-                (format!("{:.0}", h.duration_s)) " s"
-                @if page.runs.len() > 1 { " each" }
-            }
-            nav aria-label="On this page" {
-                a href="#verdict" { "Verdict" }
-                a href="#numbers" { "Numbers" }
-                a href="#charts" { "Charts" }
-                a href="#percentile-section" { "Percentiles" }
-                @if has_faults(page) { a href="#faults" { "Faults" } }
-                a href="#validity" { "Validity" }
-                a href="#repeat" { "Repeat it" }
-            }
-        }
+fn sections(page: &Page<'_>) -> Vec<(&'static str, &'static str)> {
+    let mut all = vec![
+        ("verdict", "Verdict"),
+        ("numbers", "Numbers"),
+        ("charts", "Charts"),
+        ("percentile-section", "Percentiles"),
+    ];
+    if fates::has(page.runs) {
+        all.push(("topology", "Servers and nodes"));
     }
+    if has_faults(page) {
+        all.push(("faults", "Faults"));
+    }
+    all.extend([("validity", "Validity"), ("repeat", "Repeat it")]);
+    all
 }
 
 /// `2026-11-23 18:04 UTC`.
@@ -92,22 +74,6 @@ fn started(wall_ns: u64) -> String {
     let text = humantime::format_rfc3339_seconds(at).to_string();
     let minute = text.get(..16).unwrap_or(&text);
     format!("{} UTC", minute.replace('T', " "))
-}
-
-fn verdict_card(page: &Page<'_>) -> Markup {
-    let (word, health) = page.verdict_line.split_once("  ").unwrap_or((&page.verdict_line, ""));
-    html! {
-        section.card.verdict #verdict tabindex="-1" aria-label="Verdict" data-verdict=(page.verdict.name()) {
-            p.badge { span { (word) } " " small { (health) } }
-            @for reason in &page.comparison.reasons { p.reason { (reason) } }
-            @if let Some((first, rest)) = page.sentences.split_first() {
-                p.lead { (first) }
-                @if !rest.is_empty() {
-                    ul { @for sentence in rest { li { (sentence) } } }
-                }
-            }
-        }
-    }
 }
 
 /// How every target's visitors fared, as one bar each.
@@ -260,8 +226,11 @@ fn charts(page: &Page<'_>) -> Markup {
                 }
             }
             (legend(page))
-            noscript { p.caption { "The charts need JavaScript; verdict and tables do not." } }
-            @for (id, title, caption) in shown { (figure(id, title, caption)) }
+            (without_scripts())
+            @for (id, title, caption) in shown {
+                @let choices = matches!(*id, "heat" | "node-cpu").then(|| format!("Target of: {title}"));
+                (figure(id, title, caption, choices.as_deref()))
+            }
         }
         section #percentile-section {
             h2 { "Response times by percentile" }
@@ -277,26 +246,6 @@ fn charts(page: &Page<'_>) -> Markup {
             }
         }
     }
-}
-
-fn figure(id: &str, title: &str, caption: &str) -> Markup {
-    let (heading, words) = (format!("{id}-title"), format!("{id}-caption"));
-    html! {
-        figure aria-labelledby=(heading) {
-            h3 id=(heading) { (title) }
-            @if id == "heat" || id == "node-cpu" {
-                div.choices data-for=(id) role="group" aria-label=(format!("Target of: {title}")) {}
-            }
-            div.plot id=(id) role="img" aria-labelledby=(heading) aria-describedby=(words) {}
-            figcaption id=(words) { (caption) }
-            (numbers(id))
-        }
-    }
-}
-
-/// Filled when it is opened: most readers look at the picture.
-fn numbers(id: &str) -> Markup {
-    html! { details.numbers data-of=(id) { summary { "The numbers of this chart" } div {} } }
 }
 
 fn legend(page: &Page<'_>) -> Markup {
@@ -399,11 +348,14 @@ fn validity(page: &Page<'_>) -> Markup {
         .zip(&page.comparison.targets)
         .flat_map(|(run, name)| run.summary.validity.doubts.iter().map(move |d| (name, d)))
         .collect();
+    let checked: Vec<(Markup, &Summary)> = (page.runs.iter().enumerate())
+        .map(|(index, run)| (target_name(index, &page.comparison.targets[index]), run.summary))
+        .collect();
     html! {
         section #validity {
             h2 { "May these numbers be believed?" }
             p { (page.verdict_line) }
-            (tables::validity(page.runs, page.comparison))
+            (tables::validity(&checked))
             @if doubts.is_empty() {
                 p.caption { "Nothing was found that speaks against them." }
             } @else {
@@ -418,15 +370,6 @@ fn repeat(page: &Page<'_>) -> Markup {
         section #repeat {
             h2 { "To have it again" }
             (tables::repeat(page.runs, page.comparison))
-        }
-    }
-}
-
-fn about(page: &Page<'_>) -> Markup {
-    html! {
-        footer {
-            @for line in &page.about { p { (line) } }
-            p { "brunt " (page.brunt_version) " · one file, works offline; the record beside it holds every number" }
         }
     }
 }

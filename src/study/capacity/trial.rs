@@ -4,7 +4,7 @@ use super::CapacityOptions;
 use crate::analysis::capacity::{
     Purpose, Trial, TrialRow, busiest, readings, recovered_after_s, unbelievable,
 };
-use crate::analysis::{TimeSummary, merged};
+use crate::analysis::{PhaseSummary, TimeSummary, merged};
 use crate::base::Nanos;
 use crate::plan::{Plan, compile};
 use crate::profile::{Phase, Profile, ProfileFault, RelativeRate, ShapeName};
@@ -84,7 +84,16 @@ impl Trials<'_> {
             recovered_after_s,
         };
         let folder = folder.to_string();
-        Ok(TrialRow { folder, trial, p50: times.p50, p99: times.p99, busiest })
+        let seen = ran.summary.phases.iter().find(|p| p.name == phase);
+        Ok(TrialRow {
+            folder,
+            trial,
+            answered_per_s: seen.map(|p| p.ledger.ok as f64 / (p.end_s - p.start_s)),
+            in_time: seen.and_then(PhaseSummary::in_time_share),
+            p50: times.p50,
+            p99: times.p99,
+            busiest,
+        })
     }
 }
 

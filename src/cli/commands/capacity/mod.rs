@@ -76,7 +76,7 @@ pub fn run(args: &CapacityArgs) -> Result<u8> {
     let profile = profile::load(&common.profile)?;
     let written = forecast.as_ref().map(|f| audience_profile(&common.profile, f)).transpose()?;
     let stored: Vec<PathBuf> =
-        args.targets.iter().map(PathBuf::from).filter(|p| p.join(ANSWER).exists()).collect();
+        args.targets.iter().map(PathBuf::from).filter(|p| holds_answer(p)).collect();
     let (mut answer, found, folder) = match (args.targets.len(), stored.len()) {
         (0, _) => (CapacityReport::new(&profile.name, common.seed, vec![], vec![]), None, None),
         (_, 0) => {
@@ -159,16 +159,22 @@ fn shown(folder: &Path) -> String {
     folder.display().to_string()
 }
 
+/// Whether a search has left its answer in a folder.
+pub fn holds_answer(folder: &Path) -> bool {
+    folder.join(ANSWER).exists()
+}
+
+/// What a search has left in a folder.
+pub fn stored_answer(folder: &Path) -> Result<CapacityReport> {
+    let path = folder.join(ANSWER);
+    let text = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_slice(&text)
+        .with_context(|| format!("{} is no answer of this brunt", path.display()))
+}
+
 /// The answers of earlier searches together; they must have looked for the same.
 fn read_all(folders: &[PathBuf]) -> Result<CapacityReport> {
-    let read = |folder: &PathBuf| -> Result<CapacityReport> {
-        let path = folder.join(ANSWER);
-        let text =
-            std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        serde_json::from_slice(&text)
-            .with_context(|| format!("{} is no answer of this brunt", path.display()))
-    };
-    let all = folders.iter().map(read).collect::<Result<Vec<_>>>()?;
+    let all = folders.iter().map(|f| stored_answer(f)).collect::<Result<Vec<_>>>()?;
     let first = &all[0];
     for (other, folder) in all.iter().zip(folders).skip(1) {
         let differ = |text: String| {
