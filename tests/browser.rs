@@ -12,7 +12,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use webdriver::Browser;
 
-/// In the order of the page.
+/// Of runs, in the order of the page.
 const CHARTS: [&str; 12] = [
     "lanes",
     "in-time",
@@ -28,6 +28,12 @@ const CHARTS: [&str; 12] = [
     "percentiles",
 ];
 
+/// Of pairs.
+const PAIR_CHARTS: [&str; 5] =
+    ["pairs-cpu", "pairs-errors", "pairs-throughput", "pairs-p50", "pairs-p95"];
+/// Of a capacity.
+const CAPACITY_CHARTS: [&str; 4] = ["knee", "broken", "p99", "scaling"];
+
 const TAB: &str = "\u{e004}";
 const ENTER: &str = "\u{e007}";
 
@@ -36,15 +42,36 @@ fn copy(to: &Path) -> PathBuf {
     let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("reports/examples/compare");
     let copied = to.join("compare");
     for target in ["garage", "vertical", "horizontal"] {
-        std::fs::create_dir_all(copied.join(target)).unwrap();
-        for entry in std::fs::read_dir(from.join(target)).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_file() {
-                std::fs::copy(&path, copied.join(target).join(path.file_name().unwrap())).unwrap();
-            }
-        }
+        copy_files(&from.join(target), &copied.join(target));
     }
     copied
+}
+
+/// What a gate and a search have left, each with two records of the comparison as those of runs.
+fn copy_answers(to: &Path) -> [PathBuf; 2] {
+    let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let runs = [
+        ("gate", ["pair-01-a", "pair-01-b"]),
+        ("capacity", ["2-horizontal-2/trial-01", "2-horizontal-2/trial-02"]),
+    ];
+    runs.map(|(name, runs)| {
+        copy_files(&crate_folder.join("tests/pages").join(name), &to.join(name));
+        for (run, target) in runs.iter().zip(["vertical", "horizontal"]) {
+            let record = crate_folder.join("reports/examples/compare").join(target);
+            copy_files(&record, &to.join(name).join(run));
+        }
+        to.join(name)
+    })
+}
+
+fn copy_files(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            std::fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
+        }
+    }
 }
 
 fn render(folder: &Path) -> PathBuf {
@@ -54,14 +81,15 @@ fn render(folder: &Path) -> PathBuf {
     folder.join("report.html")
 }
 
-/// The reports of the stored comparison, written once for all tests.
+/// The reports of what is stored, written once for all tests: `compare`, `gate` and `capacity`.
 fn rendered() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("browser");
         let compared = copy(&folder);
         render(&compared);
-        compared
+        copy_answers(&folder).iter().for_each(|answer| drop(render(answer)));
+        folder
     })
 }
 
@@ -81,7 +109,8 @@ fn rendering_again_gives_the_same_file() {
     let folder = tempfile::tempdir().unwrap();
     let compared = copy(folder.path());
     let single = compared.join("horizontal");
-    for record in [&compared, &single] {
+    let [gate, capacity] = copy_answers(folder.path());
+    for record in [&compared, &single, &gate, &capacity] {
         let first = std::fs::read(render(record)).unwrap();
         assert!(first.len() < 3_000_000, "{}", first.len());
         assert!(first == std::fs::read(render(record)).unwrap(), "{}", record.display());
@@ -90,9 +119,15 @@ fn rendering_again_gives_the_same_file() {
 
 #[test]
 fn charts_have_data_and_nothing_is_asked_for() {
-    let compared = rendered();
     let browser = Browser::start(1280, 1000);
-    for page in [compared.join("report.html"), compared.join("horizontal/report.html")] {
+    let pages = [
+        ("compare", CHARTS.as_slice(), 3),
+        ("compare/horizontal", &CHARTS, 1),
+        ("gate", &PAIR_CHARTS, 2),
+        ("capacity", &CAPACITY_CHARTS, 2),
+    ];
+    for (folder, expected, checked) in pages {
+        let page = rendered().join(folder).join("report.html");
         open(&browser, &page);
         let charts = browser.run(
             "return [...document.querySelectorAll('.plot')].map(p => ({ id: p.id, points: \
@@ -101,11 +136,14 @@ fn charts_have_data_and_nothing_is_asked_for() {
         );
         let charts = charts.as_array().unwrap();
         let ids: Vec<&str> = charts.iter().map(|c| c["id"].as_str().unwrap()).collect();
-        assert_eq!(ids, CHARTS, "{}", page.display());
+        assert_eq!(ids, expected, "{}", page.display());
         for chart in charts {
             assert!(chart["points"].as_u64() > Some(5), "{}: {chart}", page.display());
             assert!(chart["drawn"].as_u64() > Some(0), "{}: {chart}", page.display());
         }
+        let strip = browser.run("return document.querySelectorAll('.strip tbody tr').length");
+        assert_eq!(strip, checked, "the checks of each run: {}", page.display());
+        assert_eq!(tables(&browser), json!([]), "{}", page.display());
         let console = browser.log("browser");
         assert!(console.is_empty(), "{}: {console:#?}", page.display());
         let asked: Vec<String> = requests(&browser.log("performance"));
@@ -113,6 +151,48 @@ fn charts_have_data_and_nothing_is_asked_for() {
         let is_own = |url: &String| ["file:", "data:", "blob:"].iter().any(|s| url.starts_with(s));
         assert!(asked.iter().all(is_own), "{asked:?}");
         pictures(&browser, &page);
+    }
+}
+
+/// Opens the numbers of every chart; those charts that have not at least three rows of them, or a
+/// cell that is no number or word.
+fn tables(browser: &Browser) -> Value {
+    browser.run(
+        "const all = [...document.querySelectorAll('details.numbers')]; \
+         all.forEach(d => { d.open = true; }); \
+         return new Promise(done => setTimeout(() => { \
+           const wrong = all.filter(d => { const t = d.querySelector('table'); return !t || \
+             t.querySelectorAll('thead th[scope=col]').length < 2 || \
+             t.querySelectorAll('tbody th[scope=row]').length < 3 || \
+             /NaN|undefined|null|Infinity/.test(t.textContent); }).map(d => d.dataset.of); \
+           all.forEach(d => { d.open = false; }); done(wrong); }, 100));",
+    )
+}
+
+/// Each search has its button, which draws its trials; each server its box, with what became of it.
+#[test]
+fn a_search_is_chosen_and_servers_have_their_fates() {
+    let browser = Browser::start(1280, 1000);
+    open(&browser, &rendered().join("capacity/report.html"));
+    let drawn = browser.run(
+        "const box = document.getElementById('searches'), names = [...box.children].map(b => b.textContent); \
+         const rates = () => document.getElementById('knee').data[1].x.join(); const before = rates(); \
+         box.children[1].click(); \
+         return [names.length, box.children[1].getAttribute('aria-pressed'), before !== rates(), \
+           document.getElementById('scaling').data.map(t => t.name)];",
+    );
+    let traces = ["linear", "Universal Scalability Law", "measured"];
+    assert_eq!(drawn, json!([3, "true", true, traces]));
+    open(&browser, &rendered().join("compare/report.html"));
+    let topology = browser.run(
+        "const all = [...document.querySelectorAll('#topology .server')]; \
+         const app = all.filter(s => s.querySelector('h4').textContent === 'app-1').pop(); \
+         return [all.length, [...app.querySelectorAll('.fates li')].map(l => l.textContent)];",
+    );
+    assert_eq!(topology[0], 13, "two big servers and eleven small ones");
+    let fates = topology[1].to_string();
+    for part in ["24.13 s lose-server: power-off", "taken out by balancer-1", "ready again"] {
+        assert!(fates.contains(part), "{part}: {fates}");
     }
 }
 
@@ -150,7 +230,7 @@ fn pictures(browser: &Browser, page: &Path) {
 
 #[test]
 fn a_keyboard_reaches_the_data_of_every_chart() {
-    let page = rendered().join("report.html");
+    let page = rendered().join("compare/report.html");
     let browser = Browser::start(1280, 1000);
     open(&browser, &page);
     let first = press_and_see(&browser);
@@ -208,10 +288,10 @@ fn press_and_see(browser: &Browser) -> String {
 /// Headings that skip no level, tables with heads, and a name for all that can be reached.
 #[test]
 fn a_screen_reader_finds_its_way() {
-    let page = rendered().join("report.html");
     let browser = Browser::start(390, 800);
-    open(&browser, &page);
-    let wrong = browser.run(
+    for page in ["compare", "gate", "capacity"] {
+        open(&browser, &rendered().join(page).join("report.html"));
+        let wrong = browser.run(
         "const wrong = []; let before = 0; \
          for (const h of document.querySelectorAll('h1,h2,h3,h4')) { const level = +h.tagName[1]; \
            if (level > before + 1) wrong.push('skips a level: ' + h.textContent); before = level; } \
@@ -230,5 +310,6 @@ fn a_screen_reader_finds_its_way() {
            document.documentElement.scrollWidth); \
          return wrong;",
     );
-    assert_eq!(wrong, json!([]));
+        assert_eq!(wrong, json!([]), "{page}");
+    }
 }

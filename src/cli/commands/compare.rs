@@ -76,8 +76,8 @@ fn gate_pairs(args: &CompareArgs) -> Result<u8> {
         let mut watcher = super::watcher(common.quiet, false);
         study::pairs(&a, &b, &profile, &options, watcher.as_mut())?
     };
-    output::write_gate(&folder, &study.gated)?;
-    let code = super::verdict::publish_pairs(&study.gated, &mut outputs, common.json)?;
+    let page = output::write_gate(&folder, &study.gated)?;
+    let code = super::verdict::publish_pairs(&study.gated, Some(&page), &mut outputs, common.json)?;
     Ok(super::code_of(&study.end).unwrap_or(code))
 }
 

@@ -51,7 +51,7 @@ fn pairs(args: &GateArgs) -> Result<u8> {
     }
     args.wanted.refuse_for_pairs()?;
     let mut outputs = args.published.open()?;
-    verdict::publish_pairs(&study::stored_pairs(folder)?, &mut outputs, args.json)
+    verdict::publish_pairs(&study::stored_pairs(folder)?, None, &mut outputs, args.json)
 }
 
 fn open(folder: &Path) -> Result<(Record, String)> {

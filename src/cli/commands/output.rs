@@ -51,13 +51,12 @@ pub(super) fn write_comparison(folder: &Path, compared: &Compared) -> Result<Str
     write(folder, "report.html", &report::compare_html(&compared.comparison, &views))
 }
 
-/// Writes what a gate came to, beside the records of its pairs.
-pub(super) fn write_gate(folder: &Path, gated: &GatedPairs) -> Result<()> {
+/// Writes what a gate came to, beside the records of its pairs; the page's path.
+pub(super) fn write_gate(folder: &Path, gated: &GatedPairs) -> Result<String> {
     write(folder, "summary.json", &report::gate_json(gated))?;
     write(folder, "summary.md", &report::gate_markdown(gated))?;
     write(folder, "junit.xml", &report::junit(&report::checks_of_pairs(gated)))?;
-    write_gate_page(folder, gated)?;
-    Ok(())
+    write_gate_page(folder, gated)
 }
 
 /// Writes the page of pairs, with the checks of those runs whose records are there; its path.

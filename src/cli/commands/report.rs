@@ -38,7 +38,7 @@ fn pairs(folder: &Path, json: bool) -> Result<u8> {
     let page = output::write_gate_page(folder, &gated)?;
     match json {
         true => output::say(&report::gate_json(&gated))?,
-        false => output::say(&format!("{}report {page}\n", report::gate_text(&gated)))?,
+        false => output::say(&report::gate_text(&gated, Some(&page)))?,
     }
     Ok(exit::PASS)
 }

@@ -135,10 +135,15 @@ fn write((file, name): &mut Output, text: &str) -> Result<()> {
 }
 
 /// Says what pairs came to, everywhere; the exit code.
-pub fn publish_pairs(gated: &GatedPairs, outputs: &mut Outputs, json: bool) -> Result<u8> {
+pub fn publish_pairs(
+    gated: &GatedPairs,
+    page: Option<&str>,
+    outputs: &mut Outputs,
+    json: bool,
+) -> Result<u8> {
     let text = match json {
         true => report::gate_json(gated),
-        false => report::gate_text(gated),
+        false => report::gate_text(gated, page),
     };
     publish(&report::checks_of_pairs(gated), &text, &report::gate_markdown(gated), outputs)
 }

@@ -35,7 +35,7 @@ function ownCharts({ D, css, colour, shell, escape, legend, logTicks, buttons, d
   function layout(s, yaxis, shapes) {
     const most = Math.max(...s.trials.map(t => t.rate_per_s), s.high_per_s || 0) * 1.06, seen = answer(s);
     return shell({
-      hovermode: "closest", margin: { l: 56, r: 8, t: 28, b: 28 }, ...legend(), shapes: seen.shapes.concat(shapes), annotations: seen.annotations,
+      hovermode: "closest", margin: { l: 56, r: 8, t: 44, b: 28 }, ...legend(), shapes: seen.shapes.concat(shapes), annotations: seen.annotations,
       xaxis: { range: [0, most], ticksuffix: "/s", zeroline: false, fixedrange: false }, yaxis: { zeroline: false, ...yaxis },
     });
   }
@@ -47,11 +47,14 @@ function ownCharts({ D, css, colour, shell, escape, legend, logTicks, buttons, d
     return [[all].concat(trials(s, of.knee, said)), layout(s, { rangemode: "tozero", ticksuffix: "/s" }, [])];
   }
 
+  // Logarithmic, since what may break it is little; below the edge lies none as well.
   function broken() {
     const s = D.searches[chosen];
-    const may = [...new Set(s.trials.map(t => t.allowed).filter(v => v !== null))];
+    const may = [...new Set(s.trials.map(t => t.allowed).filter(v => v !== null))], edge = Math.min(1, ...may) / 20;
     const lines = may.map(y => ({ type: "line", xref: "paper", yref: "y", x0: 0, x1: 1, y0: y, y1: y, line: { color: css("--soft"), width: 1, dash: "dash" } }));
-    return [trials(s, of.broken, t => t.broke + " % break " + t.objective), layout(s, { rangemode: "tozero", ticksuffix: " %" }, lines)];
+    const drawn = trials(s, of.broken, t => t.broke + " % break " + t.objective).map(t => ({ ...t, y: t.y.map(v => Math.max(v, edge)) }));
+    const ticks = [0.001, 0.01, 0.1, 1, 10, 100].filter(v => v > edge * 1.2);
+    return [drawn, layout(s, { type: "log", range: [Math.log10(edge * 0.7), Math.log10(160)], tickvals: [edge].concat(ticks), ticktext: ["less"].concat(ticks.map(v => v + " %")) }, lines)];
   }
 
   function p99() {

@@ -19,7 +19,7 @@ const CHARTS: [(&str, &str, &str); 3] = [
     (
         "broken",
         "How many requests broke the objective",
-        "Of each trial, the share that broke the objective nearest to its limit. The dashed line is the share that may.",
+        "Of each trial, the share that broke the objective nearest to its limit. The dashed line is the share that may; logarithmic, and at the lower edge are also the trials in which none did.",
     ),
     (
         "p99",

@@ -45,6 +45,7 @@ pub fn capacity_text(
         push_wrapped(&mut out, &format!("- {reason}"));
     }
     if let Some(folder) = records {
+        out.push_str(&format!("report {folder}/report.html\n"));
         out.push_str(&format!("records {folder}\n"));
         out.push_str(&format!("a trial's page: brunt report {folder}/SEARCH/TRIAL\n"));
     }

@@ -6,7 +6,7 @@ use crate::gate::GatedPairs;
 use crate::report::text::{push_table, push_wrapped};
 
 /// Pairs: the table, what they cannot show, the verdict.
-pub fn gate_text(g: &GatedPairs) -> String {
+pub fn gate_text(g: &GatedPairs, page: Option<&str>) -> String {
     let mut out = format!("brunt compare {} {} --gate\n", g.case.a, g.case.b);
     push_wrapped(&mut out, &pairs::subject(g));
     out.push('\n');
@@ -18,6 +18,9 @@ pub fn gate_text(g: &GatedPairs) -> String {
     pairs::notes(g).iter().for_each(|note| push_wrapped(&mut out, note));
     out.push_str(&format!("GATE {}\n", g.gate.verdict));
     g.gate.reasons.iter().for_each(|reason| push_wrapped(&mut out, &format!("- {reason}")));
+    if let Some(page) = page {
+        out.push_str(&format!("report {page}\n"));
+    }
     out
 }
 
@@ -51,7 +54,7 @@ mod tests {
         let mut p99 = measure(Measure::P99, PairVerdict::Inconclusive, 0.05);
         p99.detectable = Some(0.18);
         let cpu = measure(Measure::Cpu, PairVerdict::Regression, 0.163);
-        let text = gate_text(&gated(Verdict::Fail, vec![cpu, p99]));
+        let text = gate_text(&gated(Verdict::Fail, vec![cpu, p99]), None);
         for part in [
             "+16.3 %",
             "[+11.8, +21.0]",

@@ -7,6 +7,7 @@ use crate::analysis::{Comparison, FaultSummary, Run};
 use crate::plan::{NodePlan, Plan, ServerPlan};
 use crate::record::{Event, EventKind, Record};
 use maud::{Markup, html};
+use std::collections::BTreeSet;
 
 /// Of one node or server more would not be read; the record has them.
 const MOST: usize = 12;
@@ -94,7 +95,10 @@ fn nodes_on<'a>(plan: &'a Plan, server: &'a str) -> impl Iterator<Item = &'a Nod
 
 fn server_text(server: &ServerPlan) -> String {
     match server.cores > 0.0 {
-        true => format!("{} units of CPU, {} cores", short(server.units), short(server.cores)),
+        true => {
+            let units = if server.units == 1.0 { "unit" } else { "units" };
+            format!("{} {units} of CPU, {} cores", short(server.units), short(server.cores))
+        }
         false => "no share of CPU of its own".into(),
     }
 }
@@ -125,8 +129,12 @@ fn list(fates: &[Fate]) -> Markup {
     }
 }
 
+/// A node of the same name tells them itself.
 fn of_server(run: &Run<'_>, name: &str) -> Vec<Fate> {
-    faults_on(&run.summary.faults, name)
+    match run.record.manifest.plan.nodes.iter().any(|n| n.name == name) {
+        true => Vec::new(),
+        false => faults_on(&run.summary.faults, name),
+    }
 }
 
 /// Injections and heals, as they were read back, for whom they hit.
@@ -156,7 +164,14 @@ fn of_node(record: &Record, faults: &[FaultSummary], name: &str) -> Vec<Fate> {
     let end = record.manifest.plan.load.end().0;
     let within = record.events.iter().filter(|e| e.at_ns < end);
     let mut all = faults_on(faults, name);
-    all.extend(within.filter_map(|event| fate(event, name)));
+    // To be used at first is what every member is for; to be used again is news.
+    let mut out = BTreeSet::new();
+    let news = within.filter(|event| match event.kind {
+        EventKind::MemberDown if event.object == name => out.insert(&event.subject),
+        EventKind::MemberUp if event.object == name => out.remove(&event.subject),
+        _ => true,
+    });
+    all.extend(news.filter_map(|event| fate(event, name)));
     all.sort_by(|a, b| a.at_s.total_cmp(&b.at_s));
     all
 }
@@ -169,7 +184,10 @@ fn fate(event: &Event, name: &str) -> Option<Fate> {
         false => format!("{text}: {}", event.detail),
     };
     let (what, tone) = match event.kind {
-        EventKind::NodeExited if is_it && is_news => (why("exited".into()), Tone::Down),
+        EventKind::NodeExited if is_it && is_news => match event.detail.as_str() {
+            "" => ("exited".into(), Tone::Down),
+            how => (how.into(), Tone::Down),
+        },
         EventKind::NodeStarted if is_it && is_news => ("started again".into(), Tone::Plain),
         EventKind::NodeReady if is_it && is_news => ("ready again".into(), Tone::Up),
         EventKind::BecameLeader if is_it => ("leads".into(), Tone::Leads),
@@ -178,7 +196,7 @@ fn fate(event: &Event, name: &str) -> Option<Fate> {
             (why(format!("taken out by {}", event.subject)), Tone::Down)
         }
         EventKind::MemberUp if is_seen && is_news => {
-            (format!("in use by {}", event.subject), Tone::Up)
+            (format!("in use again by {}", event.subject), Tone::Up)
         }
         EventKind::GuardTripped if is_it || is_seen => (why("a guard tripped".into()), Tone::Down),
         _ => return None,
@@ -223,13 +241,19 @@ mod tests {
 
     #[test]
     fn a_fault_and_who_noticed_it_stand_at_the_one_that_was_hit() {
-        let story = power_off_story().event(13.5, EventKind::MemberUp, "balancer-1", "app-1");
+        let story = power_off_story().event(0.1, EventKind::MemberUp, "balancer-1", "app-1").event(
+            13.5,
+            EventKind::MemberUp,
+            "balancer-1",
+            "app-1",
+        );
         let seen = fates(story, "app-1");
         assert_eq!((seen[0].0, seen[0].2), (10.25, Tone::Fault));
         assert!(seen[0].1.ends_with("by freezer"), "{seen:?}");
         let noticed: Vec<_> = seen.iter().map(|f| f.1.as_str()).collect();
         assert!(noticed.contains(&"taken out by balancer-1"), "{noticed:?}");
-        assert!(noticed.contains(&"in use by balancer-1"), "{noticed:?}");
+        assert!(noticed.ends_with(&["in use again by balancer-1"]), "{noticed:?}");
+        assert_eq!(noticed.iter().filter(|text| text.contains("in use")).count(), 1);
     }
 
     #[test]

@@ -116,9 +116,13 @@ pub fn named_rows<const N: usize>(head: &[&str; N], rows: &[[String; N]]) -> Mar
         table.dense {
             thead {
                 tr {
-                    @for name in head {
+                    @for (at, name) in head.iter().enumerate() {
                         th scope="col" {
-                            @if name.is_empty() { span.hidden { "what" } } @else { (name) }
+                            @match (name.is_empty(), at) {
+                                (false, _) => (name),
+                                (true, 0) => span.hidden { "what" },
+                                (true, _) => span.hidden { "result" },
+                            }
                         }
                     }
                 }
