@@ -52,7 +52,7 @@ pub struct Running {
     pub output: Option<OwnedFd>,
     pub events: Option<OwnedFd>,
     partial: Vec<u8>,
-    /// Brunt's own roles start no process.
+    /// It starts no process.
     is_alone: bool,
     /// What it started, when last looked for.
     descendants: Vec<Process>,
@@ -69,7 +69,7 @@ impl Running {
             let _ = spawned.child.wait();
         })?;
         let (output, events) = (Some(spawned.output), spawned.events);
-        let (partial, descendants, is_alone) = (Vec::new(), Vec::new(), events.is_some());
+        let (partial, descendants, is_alone) = (Vec::new(), Vec::new(), spawned.is_alone);
         let (child, roots) = (Some(spawned.child), vec![held.identity]);
         Ok(Running { child, roots, held, output, events, partial, is_alone, descendants })
     }

@@ -13,6 +13,7 @@ use std::fs::File;
 use std::io::{self, Seek, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 /// The same variable that `stack::node` reads.
@@ -24,6 +25,8 @@ pub struct Spawned {
     pub output: OwnedFd,
     /// Of a bundled node.
     pub events: Option<OwnedFd>,
+    /// A role of brunt's: none of them starts a process.
+    pub is_alone: bool,
 }
 
 /// # Errors
@@ -57,7 +60,15 @@ pub fn spawn(spec: &NodeSpec, run: &str, group: &Group, cpus: &[u32]) -> io::Res
     let child = command.spawn().map_err(|e| {
         io::Error::new(e.kind(), format!("starting {}: {e}", spec.program.display()))
     })?;
-    Ok(Spawned { child, output, events })
+    // A test may put another program in a role's place.
+    let is_alone = spec.kind == NodeKind::Bundled && is_this_program(&spec.program);
+    Ok(Spawned { child, output, events, is_alone })
+}
+
+fn is_this_program(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let file = |path: &Path| std::fs::metadata(path).map(|m| (m.dev(), m.ino())).ok();
+    file(path).is_some_and(|found| file(Path::new("/proc/self/exe")) == Some(found))
 }
 
 fn prepare(command: &mut Command, attach: Vec<File>, events: Option<OwnedFd>, cpus: &[u32]) {
