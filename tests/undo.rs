@@ -282,7 +282,7 @@ fn nothing_is_left_of_memory_pressure_either() {
     match has_memory_mark() {
         true => nothing_is_left_of("pressure"),
         false => {
-            eprintln!("NOT TESTED HERE: memory is not on cgroup v2; tests/vm/run tests does it")
+            eprintln!("NOT TESTED HERE: memory is not on cgroup v2; tests/vm/run tests does it");
         }
     }
 }
