@@ -145,8 +145,7 @@ fn in_sessions_of(leaders: &[Identity]) -> Vec<Identity> {
     let leaders: Vec<&Identity> = leaders.iter().filter(|l| !is_another(l)).collect();
     let is_in =
         |s: &Stat| leaders.iter().any(|l| s.session == l.pid && s.start_time >= l.start_time);
-    let all = Stat::all().into_iter().filter(is_in);
-    all.map(|s| Identity { pid: s.pid, start_time: s.start_time }).collect()
+    Stat::all().iter().filter(|s| is_in(s)).map(Stat::identity).collect()
 }
 
 fn undo_work(story: &Story, healed: &mut Healed) {
@@ -193,10 +192,9 @@ pub fn marked(run: &str) -> Vec<Identity> {
             .is_ok_and(|text| text.split(|b| *b == 0).any(|v| v == wanted.as_bytes()))
     };
     // The identity is read before the environment: a reused number then fails on its start time.
-    let all = Stat::all().into_iter().filter(|s| s.state != 'Z');
-    all.map(|s| Identity { pid: s.pid, start_time: s.start_time })
-        .filter(|identity| is_marked(identity.pid))
-        .collect()
+    let all = Stat::all();
+    let all = all.iter().filter(|s| s.state != 'Z').map(Stat::identity);
+    all.filter(|identity| is_marked(identity.pid)).collect()
 }
 
 #[cfg(test)]

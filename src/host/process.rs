@@ -21,8 +21,7 @@ pub struct Identity {
 impl Identity {
     /// Of a process that exists now.
     pub fn of(pid: i32) -> Option<Identity> {
-        let stat = Stat::read(pid)?;
-        Some(Identity { pid, start_time: stat.start_time })
+        Stat::read(pid).map(|stat| stat.identity())
     }
 
     pub fn own() -> Identity {
@@ -62,6 +61,10 @@ impl Stat {
             session: rest.get(3)?.parse().ok()?,
             start_time: rest.get(19)?.parse().ok()?,
         })
+    }
+
+    pub fn identity(&self) -> Identity {
+        Identity { pid: self.pid, start_time: self.start_time }
     }
 
     /// Every process that can be seen.

@@ -101,7 +101,7 @@ fn unpinned(facts: HostFacts) -> Result<HostFacts, StudyError> {
 
 /// Of a core that seems slow, it is measured so often.
 const CALIBRATIONS_MAX: usize = 8;
-/// A core is slow when another, or itself a moment ago, does so much more.
+/// A core is slow when another, or itself a moment ago, does more than this leaves of it.
 const SEEMS_SLOW: f64 = 0.85;
 
 /// Iterations per millisecond on the target's cores at their best. A core can be slow for seconds,
@@ -109,11 +109,11 @@ const SEEMS_SLOW: f64 = 0.85;
 /// cores are asked too, and where they do more, the target's are asked again.
 fn calibrate(stack: &[u32], brunt: &[u32]) -> Result<f64, StudyError> {
     let (mut best, mut fastest) = (0.0f64, 0.0f64);
-    for attempt in 0..CALIBRATIONS_MAX {
+    for _ in 0..CALIBRATIONS_MAX {
         let now = calibrate_on(stack)?;
         best = best.max(now);
         fastest = fastest.max(best).max(calibrate_on(brunt)?);
-        if now >= fastest * SEEMS_SLOW && attempt > 0 {
+        if now >= fastest * SEEMS_SLOW {
             break;
         }
     }

@@ -32,6 +32,13 @@ pub struct Ran {
     pub leftovers: Vec<String>,
 }
 
+impl Ran {
+    /// Why it should be made once more: to its end, on a machine that was slow in a measured second.
+    pub fn disturbed(&self) -> Option<&str> {
+        self.summary.slow_machine(0.0).filter(|_| self.end == End::Complete)
+    }
+}
+
 /// Conducts a plan and analyses its record.
 ///
 /// # Errors
@@ -89,8 +96,7 @@ pub fn run_undisturbed(
 ) -> Result<Ran, StudyError> {
     for attempt in 1..RUNS_AT_MOST {
         let ran = run_once(plan, setup, options, folder, watcher)?;
-        let why = ran.summary.slow_machine(0.0).filter(|_| ran.end == End::Complete);
-        let Some(why) = why else { return Ok(ran) };
+        let Some(why) = ran.disturbed() else { return Ok(ran) };
         let name = folder.file_name().unwrap_or_default().to_string_lossy();
         let aside = folder.with_file_name(format!("{name}-slow-{attempt}"));
         std::fs::rename(&ran.folder, &aside).map_err(|e| {

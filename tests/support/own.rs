@@ -52,9 +52,8 @@ impl Own {
         let seen = &mut self.seen;
         let first = self.first;
         let is_there = within(|| {
-            let below = descendants(&[first.pid]).into_iter();
-            let below = below.map(|s| Identity { pid: s.pid, start_time: s.start_time });
-            for one in std::iter::once(first).chain(below) {
+            let below = descendants(&[first.pid]);
+            for one in std::iter::once(first).chain(below.iter().map(Stat::identity)) {
                 if !seen.contains(&one) {
                     seen.push(one);
                 }

@@ -188,10 +188,7 @@ impl Keeper {
 
     /// All processes in a server, held; without the nodes that a fault of their own has paused.
     pub(super) fn members(&self, server: &str, without_paused: bool) -> Vec<Process> {
-        let competitors =
-            self.servers.get(server).into_iter().flat_map(|s| s.competitors.running());
-        let own = self.own_members(server, without_paused);
-        own.into_iter().chain(competitors.flat_map(Running::members)).collect()
+        self.all(server, without_paused).flat_map(Running::members).collect()
     }
 
     /// Those that are known without looking for more.
@@ -200,14 +197,19 @@ impl Keeper {
         server: &str,
         without_paused: bool,
     ) -> impl Iterator<Item = &Process> {
-        let competitors =
-            self.servers.get(server).into_iter().flat_map(|s| s.competitors.running());
-        self.own(server, without_paused).chain(competitors).flat_map(Running::known)
+        self.all(server, without_paused).flat_map(Running::known)
     }
 
     /// Those of its nodes.
     pub(super) fn own_members(&self, server: &str, without_paused: bool) -> Vec<Process> {
         self.own(server, without_paused).flat_map(Running::members).collect()
+    }
+
+    /// Its nodes and competitors.
+    fn all(&self, server: &str, without_paused: bool) -> impl Iterator<Item = &Running> {
+        let found = self.servers.get(server).into_iter();
+        let competitors = found.flat_map(|s| s.competitors.running());
+        self.own(server, without_paused).chain(competitors)
     }
 
     fn own(&self, server: &str, without_paused: bool) -> impl Iterator<Item = &Running> {

@@ -6,7 +6,7 @@ use crate::base::Nanos;
 use crate::fleet::protocol::NodeKind;
 use crate::host::cgroup::files::within;
 use crate::host::heal::{kill_all, marked, remove_work_folder};
-use crate::host::process::{Identity, descendants};
+use crate::host::process::{Identity, Stat, descendants};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use rustix::process::Signal;
 
@@ -66,10 +66,9 @@ impl Keeper {
     fn kill_descendants(&mut self, left: &mut Vec<String>) {
         let run = self.setup.run.clone();
         let find = || {
-            let below = descendants(&[std::process::id() as i32]).into_iter();
-            let below = below.filter(|s| s.state != 'Z');
-            let mut all: Vec<Identity> =
-                below.map(|s| Identity { pid: s.pid, start_time: s.start_time }).collect();
+            let below = descendants(&[std::process::id() as i32]);
+            let below = below.iter().filter(|s| s.state != 'Z');
+            let mut all: Vec<Identity> = below.map(Stat::identity).collect();
             all.extend(marked(&run));
             all
         };

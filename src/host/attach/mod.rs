@@ -11,14 +11,13 @@ pub use find::{by_cgroup, by_pid_file, by_port};
 pub use lent::Lent;
 pub use was::{Was, give_back};
 
-use super::process::{Identity, Process, descendants};
+use super::process::{Identity, Process, Stat, descendants};
 
 /// These processes and all that they started, each held; who ended is left out.
 pub fn members(roots: &[Identity]) -> Vec<Process> {
     let mut all: Vec<Identity> = roots.to_vec();
     let alive: Vec<i32> = roots.iter().filter(|r| r.is_alive()).map(|r| r.pid).collect();
-    let below = descendants(&alive).into_iter();
-    all.extend(below.map(|s| Identity { pid: s.pid, start_time: s.start_time }));
+    all.extend(descendants(&alive).iter().map(Stat::identity));
     all.sort_by_key(|identity| identity.pid);
     all.dedup();
     let alive = all.into_iter().filter(|identity| identity.is_alive());

@@ -2,20 +2,14 @@
 
 use super::{RunLink, words};
 use crate::analysis::drill::{DrillCard, DrillRow};
-use crate::report::html::STYLE;
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use crate::report::html::head;
+use maud::{DOCTYPE, Markup, html};
 
 pub fn drill_html(card: &DrillCard, links: &[RunLink]) -> String {
     html! {
         (DOCTYPE)
         html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { (card.target) ": " (words::decision(card.decision)) " – brunt" }
-                style { (PreEscaped(STYLE)) }
-            }
+            (head(&format!("{}: {}", card.target, words::decision(card.decision))))
             body {
                 main {
                     header {

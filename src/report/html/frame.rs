@@ -6,7 +6,7 @@ use crate::objective::Verdict;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde::Serialize;
 
-pub const STYLE: &str = include_str!("style.css");
+const STYLE: &str = include_str!("style.css");
 
 pub struct Frame<'a> {
     pub title: &'a str,
@@ -28,13 +28,7 @@ impl Frame<'_> {
         html! {
             (DOCTYPE)
             html lang="en" {
-                head {
-                    meta charset="utf-8";
-                    meta name="viewport" content="width=device-width, initial-scale=1";
-                    meta name="color-scheme" content="light dark";
-                    title { (self.title) " – brunt" }
-                    style { (PreEscaped(STYLE)) }
-                }
+                (head(self.title))
                 body {
                     a.skip href="#verdict" { "Skip to the verdict" }
                     div.page {
@@ -60,6 +54,19 @@ impl Frame<'_> {
             }
         }
         .into_string()
+    }
+}
+
+/// Of every page, with charts or without.
+pub fn head(title: &str) -> Markup {
+    html! {
+        head {
+            meta charset="utf-8";
+            meta name="viewport" content="width=device-width, initial-scale=1";
+            meta name="color-scheme" content="light dark";
+            title { (title) " – brunt" }
+            style { (PreEscaped(STYLE)) }
+        }
     }
 }
 

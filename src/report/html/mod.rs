@@ -15,7 +15,7 @@ use super::run_text::{difference_of, fault_text};
 use super::text::{header_lines, verdict_line};
 use crate::analysis::{Comparison, Run, compare};
 pub(super) use data::round as significant;
-pub(super) use frame::{Frame, STYLE, figure, named_rows, verdict_card, without_scripts};
+pub(super) use frame::{Frame, figure, head, named_rows, verdict_card, without_scripts};
 use page::Page;
 pub(super) use tables::{scroll, validity};
 

@@ -113,8 +113,7 @@ fn undisturbed(
 ) -> Result<Seen, StudyError> {
     for _ in 1..RUNS_AT_MOST {
         let seen = measure::measure(experiment, setup, options)?;
-        let why = seen.ran.summary.slow_machine(0.0);
-        let Some(why) = why.filter(|_| seen.ran.end == End::Complete) else { return Ok(seen) };
+        let Some(why) = seen.ran.disturbed() else { return Ok(seen) };
         tell(&format!("once more: {why}"));
     }
     measure::measure(experiment, setup, options)
