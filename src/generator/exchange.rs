@@ -53,6 +53,9 @@ impl Worker {
         self.tally.record(crate::record::Tag::ConnectionWait, now - due);
         self.in_flight += 1;
         self.in_flight_max = self.in_flight_max.max(self.in_flight);
+        if !self.load.is_closed_loop {
+            self.lookout.sent(now, self.in_flight);
+        }
     }
 
     /// Something happened on a connection.

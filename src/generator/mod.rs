@@ -18,6 +18,7 @@ mod frames;
 mod gauges;
 mod handshake;
 mod load;
+mod lookout;
 mod meter;
 mod outcome;
 mod pacer;

@@ -11,7 +11,7 @@ use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 
 /// Longest polling before a start (methods §1.5: 60–100 µs).
-const LEAD_MAX: Nanos = Nanos::from_micros(60);
+pub(super) const LEAD_MAX: Nanos = Nanos::from_micros(60);
 const LEAD_MIN: Nanos = Nanos::from_micros(3);
 /// Events taken at once.
 const EVENTS_MAX: usize = 256;

@@ -8,6 +8,7 @@ use super::connections::Connections;
 use super::courier::Parcel;
 use super::gauges::Share;
 use super::load::Load;
+use super::lookout::Lookout;
 use super::pacer::Pacer;
 use super::requests::{Key, NONE, Request, Requests};
 use super::streams::Streams;
@@ -54,6 +55,9 @@ pub(super) struct Worker {
     pub(super) load: Arc<Load>,
     pub(super) agenda: Agenda,
     pub(super) pacer: Pacer,
+    /// For an open loop: in a closed one the time that a worker does not sleep tells whether it is the
+    /// limit.
+    pub(super) lookout: Lookout,
     pub(super) connections: Connections,
     pub(super) requests: Requests,
     /// Requests that wait for a connection, first come first served. Ended ones stay until they
@@ -107,6 +111,7 @@ impl Worker {
             load,
             agenda: given.agenda,
             pacer,
+            lookout: Lookout::default(),
             requests: Requests::new(),
             waiting: VecDeque::new(),
             in_flight: 0,
@@ -341,7 +346,10 @@ impl Worker {
     /// Waits for events or for what comes next, and sees to the events.
     fn wait(&mut self, now: Nanos) -> Result<(), Errno> {
         self.share.publish(self.in_flight, self.connections.open() as u32);
-        let pause = self.pacer.pause(now, self.agenda.next_at(), self.next_chore(now));
+        let pause = match self.lookout.is_on(now, self.in_flight) {
+            true => Nanos::ZERO,
+            false => self.pacer.pause(now, self.agenda.next_at(), self.next_chore(now)),
+        };
         self.pacer.wait(pause)?;
         if pause > Nanos::ZERO && self.pacer.n_events() == 0 {
             let after = self.now();
