@@ -351,6 +351,9 @@ fn bad_input_is_refused_with_what_to_do() {
     check_refused(&scene, &["run", "ftp://127.0.0.1/"], &["`ftp`"]);
     check_refused(&scene, &["run", "http://127.0.0.1:99999/"], &["not a port"]);
     check_refused(&scene, &["serve", "cache", "--listen", "127.0.0.1:65535"], &["65534"]);
+    let throughput = ["--threshold", "throughput: rate>1", "--abort-on-fail"];
+    let never = [&["load", "http://127.0.0.1:1", "-r", "5"], &throughput[..]].concat();
+    check_refused(&scene, &never, &["known at the end only", "`errors`"]);
     let unset = ["load", "http://127.0.0.1:1", "-H", "A: ${env:BRUNT_UNSET}", "--out", "nothing"];
     check_refused(&scene, &unset, &["BRUNT_UNSET"]);
     assert!(!scene.path("nothing").exists(), "nothing was run, so nothing is left");
@@ -401,6 +404,12 @@ fn a_url_is_loaded_without_any_file() {
     let against = gate(&["--baseline", "record", "record"]);
     assert_eq!(against.status.code(), Some(3), "the threshold outweighs too few baselines");
     assert_eq!(scene.run(&["gate", "nowhere"]).status.code(), Some(2));
+    let nowhere = "http://127.84.1.9:18099/nowhere";
+    let lost =
+        ["load", nowhere, "-r", "200", "-d", "1h", "--json", "--abort-on-fail", "--threshold"];
+    let lost = scene.run(&[&lost[..], &["errors: rate<0.0001"]].concat());
+    assert_eq!(lost.status.code(), Some(3), "lost at once, of an hour: {}", stderr(&lost));
+    assert_eq!(json(&lost)["verdict"], "fail");
     cache.kill().unwrap();
     cache.wait().unwrap();
     let refused = scene.run(&["load", url, "-c", "1", "-n", "3", "--json"]);

@@ -248,6 +248,7 @@ impl Builder {
                 _ => cores / 0.00177,
             },
             thresholds: Vec::new(),
+            abort_on_fail: false,
             guards: Vec::new(),
         }
     }

@@ -92,6 +92,9 @@ pub struct Asked {
     /// Exit 0 instead of 5 when a threshold can be neither met nor missed
     #[arg(long)]
     pub allow_inconclusive: bool,
+    /// End the run, with exit 3, once more requests broke a threshold than may of all that are planned
+    #[arg(long, requires = "threshold")]
+    pub abort_on_fail: bool,
 }
 
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@ use crate::base::clock;
 use crate::base::units::parse_duration;
 use crate::objective::{Metric, Threshold};
 use crate::plan::{NodePlan, Peer, Plan};
+use crate::run;
 use crate::stack::sink::SinkPlan;
 use crate::target::{Role, Settings};
 use anyhow::{Context, Result, anyhow, bail};
@@ -17,10 +18,26 @@ const HOLD: &str = "120s";
 /// The longest time that may be typed: thirty days.
 const TIME_MAX: Nanos = Nanos::from_secs(30 * 24 * 3600);
 
-/// Thresholds, each of which must be one that this plan can have data for.
-pub fn thresholds(asked: &Asked, plan: &Plan) -> Result<Vec<String>> {
+/// Puts thresholds into the plan, each of which must be one that it can have data for.
+pub fn ask(plan: &mut Plan, asked: &Asked) -> Result<()> {
     asked.threshold.iter().try_for_each(|text| check_threshold(text, plan))?;
-    Ok(asked.threshold.clone())
+    if asked.abort_on_fail {
+        check_abort(&asked.threshold, plan)?;
+    }
+    (plan.thresholds, plan.abort_on_fail) = (asked.threshold.clone(), asked.abort_on_fail);
+    Ok(())
+}
+
+fn check_abort(thresholds: &[String], plan: &Plan) -> Result<()> {
+    let can = |text: &String| text.parse().is_ok_and(|t| run::can_be_lost(&t, plan));
+    if thresholds.iter().any(can) {
+        return Ok(());
+    }
+    bail!(
+        "--abort-on-fail: whether these thresholds are missed is known at the end only; one on `errors`, \
+         `in_time`, or a percentile or the max of `response_time` can be lost before, in an open loop \
+         (--rate) or with a number of requests (-n)"
+    )
 }
 
 pub fn check_threshold(text: &str, plan: &Plan) -> Result<()> {

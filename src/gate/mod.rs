@@ -92,11 +92,14 @@ pub fn judge(s: &mut Summary) -> Verdict {
         verdict = verdict.max(of_doubt);
         reasons.push(doubt.seen.clone());
     }
+    // It was ended because it had failed: what it had no data for any more is no reason to doubt that.
+    let is_lost = s.validity.doubts.iter().any(|d| d.about == About::Lost);
     for objective in &s.objectives {
         let (of_objective, what) = match objective.verdict {
             Met::Pass => continue,
             Met::Fail => (Verdict::Fail, "failed"),
             Met::Inconclusive => (Verdict::Inconclusive, "is inconclusive"),
+            Met::NoData if is_lost => (Verdict::Inconclusive, "has no data"),
             // Contract: no data for an objective is an invalid measurement.
             Met::NoData => (Verdict::Invalid, "has no data"),
         };

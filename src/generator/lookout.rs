@@ -67,10 +67,10 @@ mod tests {
             let in_flight = |now: Nanos| u32::from(now < start + answered_after);
             let mut now = start;
             while lookout.is_on(now, in_flight(now)) {
-                now = now + Nanos::from_micros(1);
+                now += Nanos::from_micros(1);
             }
             times += u32::from(now > start);
-            total = total + (now - start);
+            total += now - start;
             // Slept until the answer was there.
             lookout.is_on(start + GAP, 0);
         }

@@ -1,5 +1,7 @@
 //! The state of a run as lines for a terminal of a given size, and as one plain line.
 
+use super::heat::heat;
+use super::target;
 use crate::analysis::comparison::count_text;
 use crate::base::Nanos;
 use crate::base::bars::drawn;
@@ -16,6 +18,8 @@ const TALL: usize = 18;
 const BAR: usize = 40;
 /// Between two parts of a line.
 const SEPARATOR: &str = " · ";
+/// Lines of nodes at most.
+const NODE_LINES: usize = 4;
 /// Lines of causes at most.
 const CAUSE_LINES: usize = 3;
 
@@ -26,22 +30,51 @@ pub(super) struct Size {
     pub lines: usize,
 }
 
-/// Never more lines than the terminal has, and none longer.
+/// Never more lines than the terminal has, and none longer. Where there are few, the histogram goes
+/// first, then the heat map, then the nodes.
 pub(super) fn block(s: &Progress, size: Size) -> Vec<String> {
     let mut lines = vec![head(s, size.columns)];
-    push_joined(&mut lines, figures(s).split(SEPARATOR).map(str::to_string), size.columns, 2);
-    if !s.faults_in_force.is_empty() {
-        lines.push(format!("  in force: {}", s.faults_in_force.join(", ")));
+    let is_tall = size.lines >= TALL;
+    if is_tall {
+        lines.extend(target::phases(s, size.columns.saturating_sub(3)).map(|t| format!("  {t}")));
     }
+    push_joined(&mut lines, figures(s), size.columns, 2);
+    if !s.faults.is_empty() {
+        lines.push(format!("  in force: {}", in_force(s)));
+    }
+    push_joined(&mut lines, s.thresholds.iter().map(target::threshold), size.columns, 2);
     push_times(&mut lines, s, size.columns);
-    if size.lines >= TALL {
-        push_bars(&mut lines, s, size.columns);
-    }
+    let after_times = lines.len();
     push_causes(&mut lines, s, size.columns);
+    if is_tall {
+        lines.push("  Ctrl-C heals, stops and keeps the record".into());
+        let room = (size.lines - 1).saturating_sub(lines.len());
+        lines.splice(after_times..after_times, with_room(s, size.columns, room));
+    }
     // The cursor stands below the block. One column is left free: some terminals wrap when the
     // last one is written.
     lines.truncate(size.lines.saturating_sub(1).max(1));
     lines.iter().map(|l| l.chars().take(size.columns - 1).collect()).collect()
+}
+
+/// What fits into so many lines, as a whole or not at all.
+fn with_room(s: &Progress, columns: usize, mut room: usize) -> Vec<String> {
+    let mut nodes = Vec::new();
+    push_joined(&mut nodes, s.nodes.iter().map(target::node), columns, NODE_LINES);
+    let mut bars = Vec::new();
+    push_bars(&mut bars, s, columns);
+    let mut shown = Vec::new();
+    for part in [nodes, heat(&s.heat, columns), bars] {
+        if part.len() <= room {
+            room -= part.len();
+            shown.extend(part);
+        }
+    }
+    shown
+}
+
+fn in_force(s: &Progress) -> String {
+    s.faults.iter().map(target::fault).collect::<Vec<_>>().join(", ")
 }
 
 /// Where there is no room for all of it, the target's name is left out.
@@ -72,22 +105,19 @@ fn bar(s: &Progress, columns: usize) -> String {
     format!("{}{}", "━".repeat(full), "╌".repeat(columns - full))
 }
 
-fn figures(s: &Progress) -> String {
+fn figures(s: &Progress) -> Vec<String> {
     let in_time = match s.in_time_share {
         Some(share) => format!("{:.0} % in time", (share * 100.0).floor()),
         None if s.offered_per_s > 0.0 || s.in_flight > 0 => "no answer".into(),
         None => "nothing due yet".into(),
     };
-    let nodes = match s.nodes_total {
-        0 => String::new(),
-        total => format!(" · {}/{total} nodes up", s.nodes_up),
-    };
-    format!(
-        "{}/s of {}/s · {in_time} · {} in flight{nodes}",
+    let rates = format!(
+        "{}/s of {}/s",
         count_text(s.completed_per_s as u64),
-        count_text(s.offered_per_s as u64),
-        count_text(u64::from(s.in_flight))
-    )
+        count_text(s.offered_per_s as u64)
+    );
+    let in_flight = format!("{} in flight", count_text(u64::from(s.in_flight)));
+    [rates, in_time, in_flight].into_iter().chain(target::nodes_up(s)).collect()
 }
 
 /// Response times of the last second and of the run, under each other.
@@ -158,9 +188,9 @@ fn push_joined(
 }
 
 pub(super) fn plain_line(s: &Progress) -> String {
-    let faults = match s.faults_in_force.is_empty() {
+    let faults = match s.faults.is_empty() {
         true => String::new(),
-        false => format!(" · in force: {}", s.faults_in_force.join(", ")),
+        false => format!(" · in force: {}", in_force(s)),
     };
     let of = match s.requests {
         Some((ended, most)) => format!("{ended} of {most} requests"),
@@ -176,7 +206,7 @@ pub(super) fn plain_line(s: &Progress) -> String {
         s.elapsed.as_secs_f64(),
         s.target,
         s.phase,
-        figures(s)
+        figures(s).join(SEPARATOR)
     )
 }
 
@@ -185,6 +215,7 @@ pub(super) mod tests {
     use super::*;
     use crate::base::bars::Bar;
     use crate::record::{Cause, Ledger};
+    use crate::run::{FaultNow, NodeNow, SoFar, Standing};
 
     const WIDE_TALL: Size = Size { columns: 80, lines: 24 };
 
@@ -209,11 +240,30 @@ pub(super) mod tests {
             ],
             ledger: Ledger { planned: 12_060, ok: 12_050, http_error: 10, ..Ledger::default() },
             causes: vec![(Outcome::HttpError, Cause::Status(503), 10)],
-            nodes_up: 10,
-            nodes_total: 11,
-            faults_in_force: vec!["lose-app on app-1".into()],
+            nodes: vec![
+                node("app-1", false, None),
+                node("app-2", true, Some(0.414)),
+                NodeNow { leads: true, ..node("database-1", true, Some(0.2)) },
+            ],
+            faults: vec![FaultNow {
+                name: "lose-app".into(),
+                on: "app-1".into(),
+                left: Some(Nanos::from_millis(2_300)),
+            }],
             in_flight: 7,
+            phases: ["quiet", "peak", "ebb"].map(String::from).to_vec(),
+            phase_index: 1,
+            heat: vec![[0, 50, 0, 0, 0], [0, 20, 0, 0, 9]],
+            thresholds: vec![SoFar {
+                expression: "errors: rate<0.01".into(),
+                standing: Standing::Held,
+                share: 0.0008,
+            }],
         }
+    }
+
+    fn node(name: &str, is_up: bool, cpu_share: Option<f64>) -> NodeNow {
+        NodeNow { name: name.into(), is_up, cpu_share, leads: false }
     }
 
     #[test]
@@ -221,15 +271,32 @@ pub(super) mod tests {
         let text = block(&state(24), WIDE_TALL).join("\n");
         let expected = "\
 horizontal  ━━━━━━━━━━━━╌╌╌╌╌╌╌╌╌╌╌╌  peak  24 s left
-  199/s of 200/s · 99 % in time · 7 in flight · 10/11 nodes up
-  in force: lose-app on app-1
+  quiet → [peak] → ebb
+  199/s of 200/s · 99 % in time · 7 in flight · 2/3 nodes up
+  in force: lose-app on app-1 for 3 s more
+  errors: rate<0.01 held so far (0.08 % broke it)
   response       p50      p90      p99    p99.9      max
   last s     12.0 ms  30.0 ms  45.0 ms        –  80.0 ms
   so far     12.0 ms  30.0 ms  45.0 ms        –  80.0 ms
+  app-1 DOWN · app-2 41 % · database-1 leader 20 %
+      > 1 s   ▒
+      ≤ 1 s
+   ≤ 100 ms
+    ≤ 10 ms  █▓
   ≤ 10.0 ms  ▏ 50
   ≤ 20.0 ms  ████████████████████████████████████████ 12,000
-  ok 12,050 · status 503 10";
+  ok 12,050 · status 503 10
+  Ctrl-C heals, stops and keeps the record";
         assert_eq!(text, expected, "\n{text}");
+    }
+
+    #[test]
+    fn what_has_no_room_is_left_out_as_a_whole() {
+        let text = |lines| block(&state(24), Size { lines, ..WIDE_TALL }).join("\n");
+        assert!(text(18).contains("≤ 10.0 ms") && !text(17).contains("→"), "{}", text(18));
+        let many = Progress { bars: vec![state(0).bars[0]; 8], ..state(24) };
+        let text = block(&many, Size { lines: 20, ..WIDE_TALL }).join("\n");
+        assert!(text.contains("█▓") && !text.contains("▏ 50") && text.contains("Ctrl-C"), "{text}");
     }
 
     #[test]
@@ -250,9 +317,9 @@ horizontal  ━━━━━━━━━━━━╌╌╌╌╌╌╌╌╌╌�
     fn no_answer_is_not_nothing_due_and_requests_are_counted_where_they_end_the_run() {
         let none = Percentiles::default();
         let silent = Progress { in_time_share: None, last_second: none, ..state(2) };
-        assert!(figures(&silent).contains("no answer"), "{}", figures(&silent));
+        assert!(figures(&silent).contains(&"no answer".into()), "{:?}", figures(&silent));
         let idle = Progress { offered_per_s: 0.0, in_flight: 0, ..silent };
-        assert!(figures(&idle).contains("nothing due yet"), "{}", figures(&idle));
+        assert!(figures(&idle).contains(&"nothing due yet".into()), "{:?}", figures(&idle));
         let counted = Progress { requests: Some((50, 200)), ..state(2) };
         assert!(plain_line(&counted).contains("peak 50 of 200 requests"), "{counted:?}");
         assert!(block(&counted, WIDE_TALL)[0].contains("━━━━━━╌╌╌"), "{counted:?}");
@@ -264,6 +331,6 @@ horizontal  ━━━━━━━━━━━━╌╌╌╌╌╌╌╌╌╌�
         let causes = (500..560).map(|s| (Outcome::HttpError, Cause::Status(s), 1)).collect();
         let lines = block(&Progress { causes, ..state(2) }, Size { columns: 40, lines: 50 });
         let first = lines.iter().position(|l| l.contains("ok 12")).unwrap();
-        assert_eq!(lines.len() - first, CAUSE_LINES);
+        assert_eq!(lines.len() - first, CAUSE_LINES + 1, "and the hint");
     }
 }

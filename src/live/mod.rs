@@ -12,6 +12,8 @@
 //! is built for brunt anyway, so that it would add less.)
 
 mod block;
+mod heat;
+mod target;
 
 use crate::base::Nanos;
 use crate::run::{Progress, Watcher};
@@ -210,7 +212,7 @@ mod tests {
         assert!(!text.contains('\x1b'));
         assert_eq!(
             text.lines().nth(1).unwrap(),
-            "   5.0 s  horizontal peak of 48 s  199/s of 200/s · 99 % in time · 7 in flight · 10/11 nodes up · p99 45.0 ms · 10 not ok so far · in force: lose-app on app-1"
+            "   5.0 s  horizontal peak of 48 s  199/s of 200/s · 99 % in time · 7 in flight · 2/3 nodes up · p99 45.0 ms · 10 not ok so far · in force: lose-app on app-1 for 3 s more"
         );
         assert!(text.ends_with("   9.7 s  app-1 fell silent\n"), "{text}");
     }

@@ -121,6 +121,20 @@ impl Threshold {
         };
         (share > 0.0 && share < 1.0).then_some(share)
     }
+
+    /// [`Self::allowed_share`], and 0 where a single request misses it.
+    pub fn may_break(&self) -> Option<f64> {
+        use Comparator::{Equal, GreaterOrEqual, Less, LessOrEqual};
+        let is_none = match (self.metric, self.aggregation, self.comparator) {
+            (Metric::ResponseTime | Metric::ServiceTime, Aggregation::Max, Less | LessOrEqual) => {
+                true
+            }
+            (Metric::Errors, _, LessOrEqual | Equal) => self.limit == 0.0,
+            (Metric::InTime, _, GreaterOrEqual | Equal) => self.limit == 1.0,
+            _ => false,
+        };
+        if is_none { Some(0.0) } else { self.allowed_share() }
+    }
 }
 
 #[derive(Debug, PartialEq, thiserror::Error)]

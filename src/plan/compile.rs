@@ -103,6 +103,7 @@ pub fn compile(
         is_bundled: target.url.is_none(),
         cost_per_request: Nanos::from_secs_f64(cost_s),
         thresholds: Vec::new(),
+        abort_on_fail: false,
         guards: profile.guard.clone(),
     })
 }

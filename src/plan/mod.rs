@@ -60,6 +60,9 @@ pub struct Plan {
     /// What must hold, as it was typed; each can be parsed.
     #[serde(default)]
     pub thresholds: Vec<String>,
+    /// Ends the run once one of them is missed for certain.
+    #[serde(default)]
+    pub abort_on_fail: bool,
     /// What ends the run before it does harm, as it was written; each can be parsed.
     #[serde(default)]
     pub guards: Vec<String>,
@@ -92,6 +95,7 @@ impl Plan {
             cost_per_request: Nanos::ZERO,
             expected_capacity_per_s: 0.0,
             thresholds: Vec::new(),
+            abort_on_fail: false,
             guards: Vec::new(),
         }
     }

@@ -46,6 +46,8 @@ pub enum EventKind {
     MemberUp,
     MemberDown,
     GuardTripped,
+    /// `subject` threshold, missed whatever came after.
+    ThresholdLost,
     /// Anything else worth a line.
     Note,
 }

@@ -39,6 +39,7 @@ pub(crate) fn manifest_of(load: LoadPlan, workers: u32) -> Manifest {
             cost_per_request: Nanos::ZERO,
             expected_capacity_per_s: 0.0,
             thresholds: Vec::new(),
+            abort_on_fail: false,
             guards: Vec::new(),
         },
         started_wall_ns: 1_700_000_000_000_000_000,

@@ -7,6 +7,7 @@ mod html;
 mod json;
 mod markdown;
 mod run_text;
+mod staleness;
 mod text;
 
 pub use capacity::{capacity_html, capacity_markdown, capacity_text};

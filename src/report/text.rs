@@ -77,7 +77,20 @@ pub fn header_lines(h: &Header) -> Vec<String> {
     if !limits.is_empty() {
         lines.push(limits.join(" · "));
     }
+    lines.extend(equal_text(h));
     lines
+}
+
+/// What makes the comparison a fair one, and in which sense.
+fn equal_text(h: &Header) -> Option<String> {
+    if h.equal_cpu.is_empty() {
+        return None;
+    }
+    let groups: Vec<String> = h.equal_cpu.iter().map(|names| names.join(" and ")).collect();
+    Some(format!(
+        "equal offered load: all · equal total CPU, so equal cost of it: {}",
+        groups.join("; ")
+    ))
 }
 
 fn table_text(c: &Comparison) -> String {

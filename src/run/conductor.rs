@@ -6,7 +6,9 @@ use super::read_back::{WrittenKeys, read_back};
 use super::sampler::Sampler;
 use super::stand::FleetStand;
 use super::steady::SteadyState;
+use super::target_now::TargetNow;
 use super::tell;
+use super::thresholds::Thresholds;
 use super::watch::Watcher;
 use super::worker_rows::WorkerRows;
 use crate::base::{Histogram, Nanos, clock};
@@ -14,7 +16,7 @@ use crate::chaos::{Chaos, Limits, Permission};
 use crate::fleet::{self, Fleet, FleetError, FleetEvent};
 use crate::generator::{self, Crew, Generator, GeneratorError};
 use crate::host;
-use crate::objective::{GuardError, Tripped};
+use crate::objective::{GuardError, ThresholdError, Tripped};
 use crate::plan::Plan;
 use crate::probe::HiccupMeter;
 use crate::record::{Event, EventKind, Manifest, NodeRow, RecordError, Recorder, SCHEMA, Snapshot};
@@ -54,6 +56,8 @@ pub enum End {
     Interrupted(i32),
     /// By this guard.
     Guard(Tripped),
+    /// By a threshold that is missed whatever the rest of the run would have brought.
+    Lost(Tripped),
     /// The record could not be written any further; it is sealed with what it has.
     DiskFull(String),
 }
@@ -68,6 +72,9 @@ impl End {
             End::Interrupted(signal) => Some(format!("interrupted by signal {signal}")),
             End::Guard(Tripped { expression, seen }) => {
                 Some(format!("the guard `{expression}` tripped: {seen}"))
+            }
+            End::Lost(Tripped { expression, seen }) => {
+                Some(format!("the threshold `{expression}` cannot be met any more: {seen}"))
             }
             End::DiskFull(problem) => {
                 Some(format!("the record could not be written any further: {problem}"))
@@ -95,6 +102,8 @@ pub enum RunError {
     Namespace(#[from] host::NamespaceError),
     #[error(transparent)]
     Guard(#[from] GuardError),
+    #[error(transparent)]
+    Threshold(#[from] ThresholdError),
     #[error("cannot write into the record's folder {folder}: {cause}; choose another with --out")]
     Output { folder: String, cause: std::io::Error },
     #[error("cannot make the work folder {folder}: {cause}")]
@@ -117,6 +126,7 @@ pub fn conduct(
     watcher: &mut dyn Watcher,
 ) -> Result<Finished, RunError> {
     let guarded = Guarded::new(plan)?;
+    let thresholds = Thresholds::new(plan)?;
     check_writable(&options.folder)?;
     // Every thread that is started from here on stays on brunt's own cores, and so does the relay.
     let _ = host::affinity::pin_self(&plan.host.brunt_cpus);
@@ -146,6 +156,7 @@ pub fn conduct(
     let mut conductor =
         Conductor::start(plan, options, recorder, (fleet, fleet_events), load, epoch);
     conductor.guarded = Some(guarded);
+    conductor.thresholds = thresholds;
     let end = conductor.watch_until_the_load_ends(watcher);
     conductor.finish(end?, watcher)
 }
@@ -202,6 +213,8 @@ struct Conductor<'a> {
     steady: Arc<SteadyState>,
     tally: Tally,
     guarded: Option<Guarded>,
+    thresholds: Thresholds,
+    target: TargetNow,
     worker_rows: WorkerRows,
     written: WrittenKeys,
     phases_told: usize,
@@ -252,6 +265,8 @@ impl<'a> Conductor<'a> {
             steady,
             tally: Tally::new(options.crew.n_workers, &plan.load),
             guarded: None,
+            thresholds: Thresholds::default(),
+            target: TargetNow::new(plan),
             worker_rows: WorkerRows::default(),
             written: WrittenKeys::default(),
             phases_told: 0,
@@ -295,6 +310,12 @@ impl<'a> Conductor<'a> {
             {
                 end = End::Guard(tripped);
             }
+            if end == End::Complete
+                && let Some(lost) = self.thresholds.lost()
+            {
+                self.end_early(EventKind::ThresholdLost, &lost, watcher);
+                end = End::Lost(lost);
+            }
             if end != End::Complete
                 && let Some(generator) = &self.generator
             {
@@ -302,7 +323,8 @@ impl<'a> Conductor<'a> {
             }
             let elapsed = self.elapsed();
             if elapsed >= watch_at {
-                watcher.progress(&self.tally.progress(self.plan, elapsed));
+                let state = self.tally.progress(self.plan, &self.target, &self.thresholds, elapsed);
+                watcher.progress(&state);
                 watch_at = elapsed + WATCH;
             }
             self.await_news(watcher)?;
@@ -313,18 +335,23 @@ impl<'a> Conductor<'a> {
     fn look_at_guards(&mut self, watcher: &mut dyn Watcher) -> Option<Tripped> {
         let elapsed = self.elapsed();
         let tripped = self.guarded.as_mut()?.look(elapsed, &mut self.tally)?;
+        self.end_early(EventKind::GuardTripped, &tripped, watcher);
+        Some(tripped)
+    }
+
+    fn end_early(&mut self, kind: EventKind, why: &Tripped, watcher: &mut dyn Watcher) {
+        let elapsed = self.elapsed();
         let event = Event {
             at_ns: elapsed.0,
-            kind: EventKind::GuardTripped,
-            subject: tripped.expression.clone(),
+            kind,
+            subject: why.expression.clone(),
             object: String::new(),
             lateness_ns: None,
-            detail: tripped.seen.clone(),
+            detail: why.seen.clone(),
         };
-        watcher.note(elapsed, &format!("guard {}", tell::sentence(&event)));
+        watcher.note(elapsed, &tell::sentence(&event));
         watcher.note(elapsed, "stopping: healing what is in force, sealing the record");
         self.event(&event);
-        Some(tripped)
     }
 
     /// Everything that has arrived since the last look.
@@ -336,6 +363,7 @@ impl<'a> Conductor<'a> {
             self.written.add(&snapshot);
             self.tally.snapshot(&snapshot);
             self.guarded.iter_mut().for_each(|guarded| guarded.add(&snapshot));
+            self.thresholds.add(&snapshot);
             let written = self.recorder.snapshot(&snapshot);
             self.keep(written);
             let row = self.worker_rows.row(&snapshot);
@@ -354,6 +382,7 @@ impl<'a> Conductor<'a> {
             self.keep(written);
         }
         while let Ok(rows) = self.rows.try_recv() {
+            self.target.rows(&rows);
             let written = self.recorder.nodes(&rows);
             self.keep(written);
         }
@@ -396,7 +425,7 @@ impl<'a> Conductor<'a> {
     }
 
     fn event(&mut self, event: &Event) {
-        self.tally.event(event);
+        self.target.event(event, self.plan);
         let written = self.recorder.event(event);
         self.keep(written);
     }

@@ -11,9 +11,14 @@ mod read_back;
 mod sampler;
 mod stand;
 mod steady;
+mod target_now;
 mod tell;
+mod thresholds;
 mod watch;
 mod worker_rows;
 
 pub use conductor::{End, Finished, Options, RunError, conduct};
-pub use watch::{Percentiles, Progress, Silent, Watcher};
+pub use thresholds::can_be_lost;
+pub use watch::{
+    FaultNow, HeatSecond, NodeNow, Percentiles, Progress, Silent, SoFar, Standing, Watcher,
+};

@@ -1,12 +1,14 @@
 //! Snapshots and events → what a watcher sees. Two histograms, and one more for each second that
 //! is not complete yet: bounded, however long the run.
 
-use super::watch::{Percentiles, Progress};
+use super::target_now::TargetNow;
+use super::thresholds::Thresholds;
+use super::watch::{HeatSecond, Percentiles, Progress};
 use crate::base::bars::{Bar, bars};
 use crate::base::{Histogram, Nanos};
 use crate::plan::{LoadPlan, Plan};
-use crate::record::{Cause, Event, EventKind, Ledger, Outcome, Snapshot, Tag};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use crate::record::{Cause, Ledger, Outcome, Snapshot, Tag};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 /// Rows of the histogram that is shown.
 const BARS: usize = 8;
@@ -14,6 +16,11 @@ const BARS: usize = 8;
 const PENDING: usize = 8;
 /// Causes that are shown at most.
 const CAUSES: usize = 12;
+/// Seconds of the heat map.
+const HEAT_SECONDS: usize = 60;
+/// Upper edges of all its rows but the last.
+const HEAT_EDGES: [Nanos; 4] =
+    [Nanos::from_millis(1), Nanos::from_millis(10), Nanos::from_millis(100), Nanos::SECOND];
 
 /// Collects what happened in each second, keeps the last complete one and the sum.
 pub(super) struct Tally {
@@ -33,8 +40,7 @@ pub(super) struct Tally {
     ledger: Ledger,
     causes: HashMap<(Outcome, Cause), u64>,
     in_flight: BTreeMap<u32, u32>,
-    in_force: Vec<String>,
-    down: BTreeSet<String>,
+    heat: VecDeque<HeatSecond>,
 }
 
 /// What all workers told of one second.
@@ -64,8 +70,7 @@ impl Tally {
             ledger: Ledger::default(),
             causes: HashMap::new(),
             in_flight: BTreeMap::new(),
-            in_force: Vec::new(),
-            down: BTreeSet::new(),
+            heat: VecDeque::new(),
         }
     }
 
@@ -109,6 +114,10 @@ impl Tally {
             self.pending.retain(|i, _| *i > index);
             self.last_second =
                 second.response.as_ref().map_or_else(Percentiles::default, Percentiles::of);
+            self.heat.push_back(second.response.as_ref().map_or([0; 5], heat_of));
+            if self.heat.len() > HEAT_SECONDS {
+                self.heat.pop_front();
+            }
             let Second { reports, planned, ended, ok, in_time, .. } = second;
             self.shown = Second { reports, planned, ended, ok, in_time, ..Second::default() };
             self.live = Some(second);
@@ -124,28 +133,25 @@ impl Tally {
         self.live.take()
     }
 
-    pub fn event(&mut self, event: &Event) {
-        match event.kind {
-            EventKind::FaultInjected => self.in_force.push(event.subject.clone()),
-            EventKind::FaultHealed | EventKind::HealFailed => {
-                self.in_force.retain(|f| *f != event.subject);
-            }
-            EventKind::NodeExited => drop(self.down.insert(event.subject.clone())),
-            EventKind::NodeReady => drop(self.down.remove(&event.subject)),
-            _ => {}
-        }
-    }
-
-    pub fn progress(&self, plan: &Plan, elapsed: Nanos) -> Progress {
+    pub fn progress(
+        &self,
+        plan: &Plan,
+        target: &TargetNow,
+        thresholds: &Thresholds,
+        elapsed: Nanos,
+    ) -> Progress {
         let load = &plan.load;
         let shown = &self.shown;
+        let is_draining = elapsed >= load.end();
         Progress {
             target: plan.target.clone(),
             profile: plan.profile.clone(),
-            phase: match elapsed < load.end() {
-                true => load.phases[load.phase_at(elapsed)].name.clone(),
-                false => "drain".to_string(),
+            phase: match is_draining {
+                false => load.phases[load.phase_at(elapsed)].name.clone(),
+                true => "drain".to_string(),
             },
+            phases: load.phases.iter().map(|phase| phase.name.clone()).collect(),
+            phase_index: if is_draining { load.phases.len() } else { load.phase_at(elapsed) },
             elapsed,
             total: load.end(),
             requests: load.requests_max.map(|most| (self.ledger.ended(), most)),
@@ -157,10 +163,11 @@ impl Tally {
             bars: self.so_far_shown.1.clone(),
             ledger: self.ledger,
             causes: self.most_frequent(),
-            nodes_up: plan.nodes.len() - self.down.len(),
-            nodes_total: plan.nodes.len(),
-            faults_in_force: self.in_force.clone(),
+            nodes: target.nodes(),
+            faults: target.faults(elapsed),
             in_flight: self.in_flight.values().sum(),
+            heat: self.heat.iter().copied().collect(),
+            thresholds: thresholds.so_far(),
         }
     }
 
@@ -175,6 +182,15 @@ impl Tally {
         named.extend(others);
         named
     }
+}
+
+fn heat_of(response: &Histogram) -> HeatSecond {
+    let mut above = HEAT_EDGES.map(|edge| response.count_above(edge)).into_iter();
+    let mut before = response.count();
+    std::array::from_fn(|_| {
+        let rest = above.next().unwrap_or(0);
+        std::mem::replace(&mut before, rest) - rest
+    })
 }
 
 #[cfg(test)]
@@ -237,6 +253,19 @@ mod tests {
         tally.snapshot(&Snapshot { causes: ok, ..Snapshot::default() });
         assert_eq!(tally.most_frequent().len(), CAUSES + 1);
         assert_eq!(tally.most_frequent().last(), Some(&refused));
+    }
+
+    #[test]
+    fn the_heat_of_a_second_is_by_decade() {
+        let mut h = Histogram::new();
+        for (n, ms) in [(1, 9), (2, 50), (3, 60_000)] {
+            (0..n).for_each(|_| h.record(Nanos::from_millis(ms)));
+        }
+        h.record(Nanos::from_micros(20));
+        assert_eq!(heat_of(&h), [1, 1, 2, 0, 3]);
+        let mut tally = Tally::new(1, &load());
+        (0..100).for_each(|second| tally.snapshot(&snapshot(0, second, 1, 20)));
+        assert_eq!((tally.heat.len(), tally.heat[59]), (HEAT_SECONDS, [0, 0, 50, 0, 0]));
     }
 
     #[test]

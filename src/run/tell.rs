@@ -76,6 +76,8 @@ pub(super) fn sentence(event: &Event) -> String {
         EventKind::MemberUp => format!("{subject} sees {object} again ({detail})"),
         EventKind::MemberDown => format!("{subject} no longer uses {object} ({detail})"),
         EventKind::PhaseStarted | EventKind::PhaseEnded => format!("phase {subject}"),
-        EventKind::GuardTripped | EventKind::Note => format!("{subject}: {detail}"),
+        EventKind::GuardTripped => format!("guard {subject}: {detail}"),
+        EventKind::ThresholdLost => format!("threshold {subject} is lost: {detail}"),
+        EventKind::Note => format!("{subject}: {detail}"),
     }
 }

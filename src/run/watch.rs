@@ -10,6 +10,10 @@ pub struct Progress {
     pub target: String,
     pub profile: String,
     pub phase: String,
+    /// The names of all phases, in order, and the place of the one that goes on, or their number
+    /// once all are over.
+    pub phases: Vec<String>,
+    pub phase_index: usize,
     pub elapsed: Nanos,
     pub total: Nanos,
     /// Ended and in all, for a run that ends by its number of requests.
@@ -29,10 +33,51 @@ pub struct Progress {
     pub ledger: Ledger,
     /// Statuses and reasons, the most frequent first.
     pub causes: Vec<(Outcome, Cause, u64)>,
-    pub nodes_up: usize,
-    pub nodes_total: usize,
-    pub faults_in_force: Vec<String>,
+    pub nodes: Vec<NodeNow>,
+    pub faults: Vec<FaultNow>,
     pub in_flight: u32,
+    /// The last seconds, the latest last.
+    pub heat: Vec<HeatSecond>,
+    pub thresholds: Vec<SoFar>,
+}
+
+/// The response times known in one second, by decade: up to 1 ms, 10 ms, 100 ms, 1 s, and above.
+pub type HeatSecond = [u64; 5];
+
+/// A node as it is now.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct NodeNow {
+    pub name: String,
+    pub is_up: bool,
+    pub leads: bool,
+    /// What its server used of its cores in the last second; `None` while that is not known.
+    pub cpu_share: Option<f64>,
+}
+
+/// A fault in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FaultNow {
+    pub name: String,
+    pub on: String,
+    /// Until it is healed.
+    pub left: Option<Nanos>,
+}
+
+/// How a threshold stands, of what has ended so far.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SoFar {
+    pub expression: String,
+    pub standing: Standing,
+    /// Of the requests that it is about, those that broke it.
+    pub share: f64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    Held,
+    Missed,
+    /// Whatever may still come.
+    Lost,
 }
 
 /// Those of a histogram that a view shows; `None` with fewer than ten samples above.

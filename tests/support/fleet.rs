@@ -52,6 +52,7 @@ pub fn plan(servers: &[(&str, f64, &[&str])]) -> Plan {
         cost_per_request: Nanos::ZERO,
         expected_capacity_per_s: 0.0,
         thresholds: Vec::new(),
+        abort_on_fail: false,
         guards: Vec::new(),
     }
 }

@@ -72,6 +72,8 @@ pub struct Header {
     /// Requests that one app node serves at once.
     pub admission_limit: Option<u32>,
     pub balancing: Option<String>,
+    /// Targets that were given as much CPU as others of them, in groups.
+    pub equal_cpu: Vec<Vec<String>>,
 }
 
 /// The worst of all runs.
@@ -103,7 +105,7 @@ pub fn compare(runs: &[Run<'_>]) -> Comparison {
         _ => sentences(&findings, runs.len()),
     };
     Comparison {
-        header: header(runs),
+        header: header(runs, &targets),
         footnotes: rows::footnotes(&rows, runs),
         notes: notes(runs, &targets),
         health: worst_health(runs),
@@ -141,7 +143,22 @@ fn unique_names(runs: &[Run<'_>]) -> Vec<String> {
     names
 }
 
-fn header(runs: &[Run<'_>]) -> Header {
+/// CPU that differs by less than this is as much (units are counted in hundredths of a core).
+const EQUAL_CORES: f64 = 0.005;
+
+fn equal_cpu(runs: &[Run<'_>], targets: &[String]) -> Vec<Vec<String>> {
+    let mut groups: Vec<(f64, Vec<String>)> = Vec::new();
+    for (run, name) in runs.iter().zip(targets) {
+        let Some(cores) = run.summary.cpu.given_cores else { continue };
+        match groups.iter_mut().find(|(given, _)| (given - cores).abs() < EQUAL_CORES) {
+            Some((_, names)) => names.push(name.clone()),
+            None => groups.push((cores, vec![name.clone()])),
+        }
+    }
+    groups.into_iter().map(|(_, names)| names).filter(|names| names.len() > 1).collect()
+}
+
+fn header(runs: &[Run<'_>], targets: &[String]) -> Header {
     let plan = &runs[0].record.manifest.plan;
     let host = &plan.host;
     let node = |role| {
@@ -165,6 +182,7 @@ fn header(runs: &[Run<'_>]) -> Header {
         balancing: node(Role::Balancer)
             .and_then(|n| serde_json::to_value(n.settings.balancer.algorithm).ok())
             .and_then(|v| v.as_str().map(|s| s.replace('-', " "))),
+        equal_cpu: equal_cpu(runs, targets),
     }
 }
 

@@ -28,6 +28,11 @@ pub fn rows(runs: &[Run<'_>]) -> Vec<Row> {
     rows.add("capacity by arithmetic", "", |run| {
         per_second(run.summary.cpu.expected_capacity_per_s)
     });
+    rows.add("  for each core given", "", |run| {
+        let cpu = &run.summary.cpu;
+        let given = cpu.given_cores.filter(|cores| *cores > 0.0);
+        per_second(cpu.expected_capacity_per_s.zip(given).map(|(rate, cores)| rate / cores))
+    });
     for name in phases_to_show(runs) {
         rows.phase(&name);
     }

@@ -85,6 +85,12 @@ pub(super) fn from_events(record: &Record) -> Vec<Doubt> {
                 format!("a guard ended the run: {}", seen(e)),
                 "see the guard's limit in the profile",
             )),
+            EventKind::ThresholdLost => Some(doubt(
+                About::Lost,
+                Level::Doubt,
+                format!("a threshold could not be met any more, which ended the run: {}", seen(e)),
+                "without --abort-on-fail it goes on to its end",
+            )),
             EventKind::Note if e.subject == "doubt" => {
                 Some(doubt(About::Manifest, Level::Doubt, &e.detail, "run one brunt at a time"))
             }

@@ -6,7 +6,7 @@ use crate::analysis::queueing::shifted_share;
 use crate::analysis::summary::Summary;
 use crate::base::Nanos;
 use crate::plan::{Arrivals, Plan};
-use crate::record::{Cause, Outcome, Record, Tag};
+use crate::record::{Cause, EventKind, Outcome, Record, Tag};
 
 /// Start lag p99 ÷ response p99 of the calm phases beyond which the lag is a part of the result
 /// (Nighthawk's and Lancet's practice; brunt's research on generator health).
@@ -66,6 +66,10 @@ pub(super) fn unnoticed(record: &Record, s: &Summary) -> Option<Doubt> {
         lag.count().saturating_sub(within)
     });
     let (seen, remedy) = match (missed(stopped), missed(late)) {
+        // What it was asked for has its answer.
+        (true, _) if record.events.iter().any(|e| e.kind == EventKind::ThresholdLost) => {
+            return None;
+        }
         (true, _) => (
             format!("{stopped} of {planned} requests were never due: the run was cut short"),
             "let the run end, or shorten the profile",

@@ -58,6 +58,8 @@ pub enum About {
     Heal,
     Manifest,
     Guard,
+    /// Ended by a threshold that could not be met any more.
+    Lost,
     LittlesLaw,
 }
 

@@ -11,7 +11,7 @@ use std::path::Path;
 pub fn run(args: &LoadArgs) -> Result<u8> {
     let setup = study::prepare_for_service()?;
     let mut plan = load_plan(args, &setup.facts)?;
-    plan.thresholds = options::thresholds(&args.asked, &plan)?;
+    options::ask(&mut plan, &args.asked)?;
     // A record is written in any case; without --out it lives in a temporary folder.
     let folder = match &args.run.out {
         Some(_) => options::record_folder(args.run.out.as_ref(), "", "")?,

@@ -47,6 +47,7 @@ fn code_of(end: &End) -> Option<u8> {
         End::Interrupted(signal) => Some(super::exit::of_signal(*signal)),
         End::Guard(_) => Some(super::exit::GUARD),
         End::DiskFull(_) => Some(super::exit::INVALID),
-        End::Complete => None,
+        // Its judgement says so.
+        End::Lost(_) | End::Complete => None,
     }
 }

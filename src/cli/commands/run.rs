@@ -17,7 +17,7 @@ pub fn run(args: &RunArgs) -> Result<u8> {
     if args.control {
         plan = plan.without_faults();
     }
-    plan.thresholds = options::thresholds(&args.asked, &plan)?;
+    options::ask(&mut plan, &args.asked)?;
     if common.dry_run {
         output::say(&plan::explain(&plan))?;
         return Ok(exit::PASS);

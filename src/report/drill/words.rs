@@ -2,8 +2,9 @@
 
 use crate::analysis::comparison::{count_text, percent, short, within};
 use crate::analysis::drill::{BUDGET_DAYS, ComeBack, Control, Decision, DrillCard, DrillRow};
-use crate::analysis::{FaultTrials, Spread, Staleness};
+use crate::analysis::{FaultTrials, Spread};
 use crate::fault::FaultKind;
+use crate::report::staleness::staleness;
 
 /// What broke comes last: it is as long as it is, and has a line of its own in plain text.
 pub const HEAD: [&str; 10] = [
@@ -174,8 +175,8 @@ pub fn databases(card: &DrillCard) -> Vec<String> {
         Some(format!("{}: {phases}.", row.label()))
     });
     let stale = rows().filter_map(|row| {
-        let found = row.staleness.as_ref().filter(|s| s.stale > 0)?;
-        Some(format!("{}: {}.", row.label(), staleness(found)))
+        let found = row.staleness.as_ref().and_then(staleness)?;
+        Some(format!("{}: {found}.", row.label()))
     });
     failovers.chain(stale).collect()
 }
@@ -209,29 +210,6 @@ fn failover(row: &DrillRow) -> Option<String> {
         None => parts.push("reads were not out for longer than chance".into()),
     }
     Some(parts.join(", "))
-}
-
-/// As a histogram in words: of those that are stale, so many by so much.
-fn staleness(found: &Staleness) -> String {
-    let mut buckets = Vec::new();
-    let mut from = 0;
-    for bucket in &found.time {
-        let ms = |ns: u64| ns / 1_000_000;
-        if bucket.reads > 0 {
-            let span = match bucket.up_to {
-                Some(up_to) => format!("{} to {} ms", ms(from), ms(up_to)),
-                None => format!("over {} ms", ms(from)),
-            };
-            buckets.push(format!("{span}: {}", count_text(bucket.reads)));
-        }
-        from = bucket.up_to.unwrap_or(from);
-    }
-    format!(
-        "{} of {} reads were stale ({})",
-        count_text(found.stale),
-        count_text(found.reads),
-        buckets.join(", ")
-    )
 }
 
 /// Where visitors had to ask again.

@@ -6,6 +6,7 @@ use crate::analysis::{About, Comparison, Level, PhaseSummary, Run, Summary, Time
 use crate::base::Nanos;
 use crate::plan::{self, LoadPlan};
 use crate::record::Ledger;
+use crate::report::staleness::staleness;
 use maud::{Markup, html};
 
 /// A target's name with its colour.
@@ -170,6 +171,7 @@ fn checks(s: &Summary) -> Vec<Check> {
         About::Heal,
         About::Manifest,
         About::Guard,
+        About::Lost,
     ];
     vec![
         (
@@ -197,9 +199,13 @@ fn checks(s: &Summary) -> Vec<Check> {
 }
 
 fn data_text(s: &Summary) -> String {
-    match s.data.read_back {
+    let read_back = match s.data.read_back {
         Some(n) => format!("{} writes read back", count_text(n)),
         None => "nothing read back".into(),
+    };
+    match s.data.staleness.as_ref().and_then(staleness) {
+        Some(stale) => format!("{read_back}; {stale}"),
+        None => read_back,
     }
 }
 

@@ -6,6 +6,7 @@ mod why;
 
 pub use why::difference_of;
 
+use super::staleness::staleness;
 use super::text::{health_text, push_wrapped_at};
 use crate::analysis::comparison::{PROCESS_DEATH, WorstHealth, count_text, percent, short, within};
 use crate::analysis::{
@@ -233,6 +234,9 @@ fn push_data(out: &mut String, s: &Summary) {
         text.push_str(&format!(", {} {what}", count_text(n)));
     }
     push(out, &text);
+    if let Some(stale) = d.staleness.as_ref().and_then(staleness) {
+        push(out, &format!("reads      {stale}"));
+    }
     if let Some(loss) = &d.loss {
         push(out, &loss_text(loss));
     }
