@@ -25,6 +25,7 @@ mod pacer;
 mod pack;
 mod punctual;
 mod requests;
+mod rest;
 mod routes;
 mod streams;
 mod tally;

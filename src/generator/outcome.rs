@@ -45,6 +45,7 @@ impl Worker {
         let Some(request) = self.requests.remove(key) else { return };
         if request.sent.is_some() {
             self.in_flight -= 1;
+            self.rest.ended();
         }
         self.tally.ended(request.place, outcome, cause);
         self.record_times(&request, outcome, cause, now);

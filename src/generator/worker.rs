@@ -11,6 +11,7 @@ use super::load::Load;
 use super::lookout::Lookout;
 use super::pacer::Pacer;
 use super::requests::{Key, NONE, Request, Requests};
+use super::rest::Rest;
 use super::streams::Streams;
 use super::tally::{Place, Tally};
 use super::transport::ready;
@@ -58,6 +59,8 @@ pub(super) struct Worker {
     /// For an open loop: in a closed one the time that a worker does not sleep tells whether it is the
     /// limit.
     pub(super) lookout: Lookout,
+    /// For a closed loop: an open one keeps a schedule.
+    pub(super) rest: Rest,
     pub(super) connections: Connections,
     pub(super) requests: Requests,
     /// Requests that wait for a connection, first come first served. Ended ones stay until they
@@ -112,6 +115,7 @@ impl Worker {
             agenda: given.agenda,
             pacer,
             lookout: Lookout::default(),
+            rest: Rest::default(),
             requests: Requests::new(),
             waiting: VecDeque::new(),
             in_flight: 0,
@@ -346,6 +350,9 @@ impl Worker {
     /// Waits for events or for what comes next, and sees to the events.
     fn wait(&mut self, now: Nanos) -> Result<(), Errno> {
         self.share.publish(self.in_flight, self.connections.open() as u32);
+        if self.load.is_closed_loop {
+            self.rest(now);
+        }
         let pause = match self.lookout.is_on(now, self.in_flight) {
             true => Nanos::ZERO,
             false => self.pacer.pause(now, self.agenda.next_at(), self.next_chore(now)),
@@ -367,6 +374,13 @@ impl Worker {
             self.run_ready();
         }
         Ok(())
+    }
+
+    fn rest(&mut self, now: Nanos) {
+        let (events, connections) = (self.pacer.n_events(), self.connections.open());
+        if let Some(rest) = self.rest.due(now, self.in_flight, events, connections) {
+            std::thread::sleep(rest.duration());
+        }
     }
 
     /// The next instant at which something other than a start has to be done.
