@@ -21,7 +21,7 @@ pub use threshold::evaluate;
 
 use crate::analysis::{About, Comparison, Level, Recovery, Summary, broken_by_second};
 use crate::objective::{Met, Objective, Threshold, ThresholdError};
-use crate::record::{Record, RecordError};
+use crate::record::{EventKind, Record, RecordError};
 
 /// Exit codes; documented, and never reused for something else.
 pub mod exit_code {
@@ -54,7 +54,22 @@ pub fn judge_by(
     let seconds = broken_by_second(record, thresholds)?;
     let both = thresholds.iter().zip(&seconds);
     s.objectives = both.map(|(t, seconds)| evaluate(t, s, seconds.as_deref())).collect();
+    if let Some(lost) = record.events.iter().find(|e| e.kind == EventKind::ThresholdLost) {
+        let is_lower_bound = s.validity.is_lower_bound;
+        s.objectives.iter_mut().for_each(|o| end_early(o, &lost.subject, is_lower_bound));
+    }
     Ok(judge(s))
+}
+
+/// Of a run that ended because a threshold was lost: that one failed, by more requests than may break
+/// it of all that were planned, however they were bunched (unless a closed loop was brunt's own limit).
+/// What else was missed may be so because requests were cut off, or came too early to be made up for.
+fn end_early(o: &mut Objective, lost: &str, is_lower_bound: bool) {
+    o.verdict = match (o.expression == lost, o.verdict) {
+        (true, Met::Inconclusive) if !is_lower_bound => Met::Fail,
+        (false, Met::Fail | Met::NoData) => Met::Inconclusive,
+        (_, verdict) => verdict,
+    };
 }
 
 /// Judges a run by what its plan asks for.
@@ -92,21 +107,19 @@ pub fn judge(s: &mut Summary) -> Verdict {
         verdict = verdict.max(of_doubt);
         reasons.push(doubt.seen.clone());
     }
-    // It was ended because it had failed: what it had no data for any more is no reason to doubt that.
-    let is_lost = s.validity.doubts.iter().any(|d| d.about == About::Lost);
     for objective in &s.objectives {
         let (of_objective, what) = match objective.verdict {
             Met::Pass => continue,
             Met::Fail => (Verdict::Fail, "failed"),
             Met::Inconclusive => (Verdict::Inconclusive, "is inconclusive"),
-            Met::NoData if is_lost => (Verdict::Inconclusive, "has no data"),
             // Contract: no data for an objective is an invalid measurement.
             Met::NoData => (Verdict::Invalid, "has no data"),
         };
         verdict = verdict.max(of_objective);
         reasons.push(format!("objective {} {what}{}", objective.expression, why(objective)));
     }
-    if let Some((of_recovery, reason)) = unrecovered(s) {
+    let is_lost = s.validity.doubts.iter().any(|d| d.about == About::Lost);
+    if let Some((of_recovery, reason)) = unrecovered(s).filter(|_| !is_lost) {
         verdict = verdict.max(of_recovery);
         reasons.push(reason);
     }
@@ -275,6 +288,27 @@ mod tests {
     fn a_guard_has_its_own_code() {
         let tripped = Builder::new("vertical").event(5.0, EventKind::GuardTripped, "disk", "");
         assert_eq!(judged(tripped, &[]).1, exit_code::GUARD);
+    }
+
+    #[test]
+    fn a_lost_threshold_fails_and_what_was_cut_off_with_it_is_not_blamed() {
+        // One burst, which by itself proves nothing of other seconds.
+        let lost = "errors: rate<0.01";
+        let burst = || Builder::new("vertical").answered(12..13, 0.7);
+        let judged = |builder: Builder| {
+            let record = builder.build();
+            let mut s = summarise(&record);
+            let asked = [lost, "in_time: rate>0.9999", "errors{phase:night}: rate<0.1"];
+            let thresholds = asked.map(|text| text.parse().unwrap());
+            judge_by(&mut s, &record, &thresholds).unwrap();
+            let met = [0, 1, 2].map(|i: usize| s.objectives[i].verdict);
+            (met, s.verdict, run_exit_code(&s, true))
+        };
+        let (met, ..) = judged(burst());
+        assert_eq!(met, [Met::Inconclusive, Met::Inconclusive, Met::NoData]);
+        let ended = judged(burst().event(13.0, EventKind::ThresholdLost, lost, ""));
+        let met = [Met::Fail, Met::Inconclusive, Met::Inconclusive];
+        assert_eq!(ended, (met, Verdict::Fail, exit_code::FAILED));
     }
 
     #[test]

@@ -43,9 +43,12 @@ impl Worker {
         now: Nanos,
     ) {
         let Some(request) = self.requests.remove(key) else { return };
-        if request.sent.is_some() {
+        if let Some(sent) = request.sent {
             self.in_flight -= 1;
-            self.rest.ended();
+            match self.load.is_closed_loop {
+                true => self.rest.ended(now - sent),
+                false => self.lookout.ended(),
+            }
         }
         self.tally.ended(request.place, outcome, cause);
         self.record_times(&request, outcome, cause, now);

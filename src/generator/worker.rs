@@ -350,10 +350,8 @@ impl Worker {
     /// Waits for events or for what comes next, and sees to the events.
     fn wait(&mut self, now: Nanos) -> Result<(), Errno> {
         self.share.publish(self.in_flight, self.connections.open() as u32);
-        if self.load.is_closed_loop {
-            self.rest(now);
-        }
-        let pause = match self.lookout.is_on(now, self.in_flight) {
+        let now = if self.load.is_closed_loop { self.rest(now) } else { now };
+        let pause = match self.lookout.is_on(now) {
             true => Nanos::ZERO,
             false => self.pacer.pause(now, self.agenda.next_at(), self.next_chore(now)),
         };
@@ -376,11 +374,17 @@ impl Worker {
         Ok(())
     }
 
-    fn rest(&mut self, now: Nanos) {
+    /// Lets answers come in batches where that is worth it and nothing is due meanwhile; says what
+    /// time it is then.
+    fn rest(&mut self, now: Nanos) -> Nanos {
         let (events, connections) = (self.pacer.n_events(), self.connections.open());
-        if let Some(rest) = self.rest.due(now, self.in_flight, events, connections) {
-            std::thread::sleep(rest.duration());
+        let Some(rest) = self.rest.due(self.in_flight, events, connections) else { return now };
+        let is_due = self.agenda.next_at().is_some_and(|at| at <= now + rest);
+        if is_due || (self.may_multiplex && ready::is_any()) {
+            return now;
         }
+        std::thread::sleep(rest.duration());
+        self.now()
     }
 
     /// The next instant at which something other than a start has to be done.

@@ -86,11 +86,10 @@ fn equal_text(h: &Header) -> Option<String> {
     if h.equal_cpu.is_empty() {
         return None;
     }
+    let offered = h.is_open.then(|| "equal offered load: all".to_string());
     let groups: Vec<String> = h.equal_cpu.iter().map(|names| names.join(" and ")).collect();
-    Some(format!(
-        "equal offered load: all · equal total CPU, so equal cost of it: {}",
-        groups.join("; ")
-    ))
+    let cpu = format!("equal total CPU, so equal cost of it: {}", groups.join("; "));
+    Some(offered.into_iter().chain([cpu]).collect::<Vec<_>>().join(" · "))
 }
 
 fn table_text(c: &Comparison) -> String {

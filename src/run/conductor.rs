@@ -310,7 +310,9 @@ impl<'a> Conductor<'a> {
             {
                 end = End::Guard(tripped);
             }
+            let goes_on = self.workers_ended < self.options.crew.n_workers && !is_over;
             if end == End::Complete
+                && goes_on
                 && let Some(lost) = self.thresholds.lost()
             {
                 self.end_early(EventKind::ThresholdLost, &lost, watcher);
@@ -469,7 +471,10 @@ impl<'a> Conductor<'a> {
             self.doubt(format!("another brunt ({other}) was running on this machine"));
         }
         if let Some(why) = end.why() {
-            self.recorder.cut_short(&why);
+            // It has its answer: the record is as whole as it was to be.
+            if !matches!(end, End::Lost(_)) {
+                self.recorder.cut_short(&why);
+            }
             self.note_event(format!("ended early: {why}"));
         }
         self.recorder.seal(ended)?;

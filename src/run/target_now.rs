@@ -67,7 +67,7 @@ impl TargetNow {
     pub fn rows(&mut self, rows: &[NodeRow]) {
         for (node, cores) in self.nodes.iter_mut().zip(&self.cores) {
             let row = rows.iter().find(|row| row.node == node.name);
-            let used = row.filter(|row| row.alive).map(|row| row.server_cpu_ns as f64 / 1e9);
+            let used = row.filter(|row| row.alive).map(|row| row.cpu_ns as f64 / 1e9);
             node.cpu_share = used.filter(|_| *cores > 0.0).map(|used| used / cores);
         }
     }
@@ -124,14 +124,14 @@ mod tests {
     }
 
     #[test]
-    fn a_nodes_cpu_is_its_servers_of_what_it_may_use() {
+    fn a_nodes_cpu_is_what_it_used_of_its_servers() {
         let plan = power_off_story().build().manifest.plan;
         let server = plan.servers.iter().find(|s| s.name == plan.nodes[0].server).unwrap();
         let mut now = TargetNow::new(&plan);
         let row = NodeRow {
             node: plan.nodes[0].name.clone(),
             alive: true,
-            server_cpu_ns: (server.cores * 5e8) as u64,
+            cpu_ns: (server.cores * 5e8) as u64,
             ..NodeRow::default()
         };
         now.rows(&[row]);

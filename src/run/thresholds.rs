@@ -65,8 +65,12 @@ impl Thresholds {
         })
     }
 
+    /// The worst first.
     pub fn so_far(&self) -> Vec<SoFar> {
-        self.watched.iter().filter(|w| w.ended > 0).map(Watched::so_far).collect()
+        let mut all: Vec<SoFar> =
+            self.watched.iter().filter(|w| w.ended > 0).map(Watched::so_far).collect();
+        all.sort_by_key(|so_far| std::cmp::Reverse(so_far.standing));
+        all
     }
 }
 
@@ -118,7 +122,10 @@ impl Watched {
         let is_time = matches!(self.threshold.metric, Metric::ResponseTime | Metric::ServiceTime);
         for cell in &snapshot.cells {
             if self.is_about(cell.request, cell.phase) {
-                self.ended += cell.ledger.ended();
+                self.ended += match self.threshold.metric {
+                    Metric::ServiceTime => 0,
+                    _ => cell.ledger.ended(),
+                };
                 self.broke += match self.threshold.metric {
                     Metric::InTime => cell.ledger.ended().saturating_sub(cell.in_time),
                     Metric::Errors => cell.ledger.ended().saturating_sub(cell.ledger.ok),
@@ -135,6 +142,9 @@ impl Watched {
             };
             if self.is_about(request, phase) {
                 self.broke += histogram.count_above(self.limit);
+                if self.threshold.metric == Metric::ServiceTime {
+                    self.ended += histogram.count();
+                }
             }
         }
     }
@@ -158,10 +168,11 @@ fn errors(cell: &Cell) -> u64 {
 fn planned_at_most(plan: &Plan, phases: &BTreeSet<u16>, requests: &BTreeSet<u16>) -> Option<f64> {
     let load = &plan.load;
     let is_closed = matches!(load.arrivals, Arrivals::Closed { .. });
-    let scheduled: f64 = phases
-        .iter()
-        .filter_map(|i| load.phases.get(usize::from(*i)))
-        .map(|p| p.expected_requests())
+    // Who asks again may do so in a later phase.
+    let is_counted = |i: usize| load.retry.is_some() || phases.contains(&(i as u16));
+    let scheduled: f64 = (load.phases.iter().enumerate())
+        .filter(|(i, _)| is_counted(*i))
+        .map(|(_, p)| p.expected_requests())
         .sum();
     let limited = load.requests_max.map(|most| most as f64);
     let firsts = match (is_closed, limited) {

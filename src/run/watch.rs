@@ -50,7 +50,7 @@ pub struct NodeNow {
     pub name: String,
     pub is_up: bool,
     pub leads: bool,
-    /// What its server used of its cores in the last second; `None` while that is not known.
+    /// What it used of its server's cores in the last second; `None` while that is not known.
     pub cpu_share: Option<f64>,
 }
 
@@ -72,7 +72,8 @@ pub struct SoFar {
     pub share: f64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// From best to worst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Standing {
     Held,
     Missed,

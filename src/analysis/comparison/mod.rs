@@ -14,7 +14,7 @@ use super::summary::Summary;
 use super::validity::Level;
 use crate::base::Nanos;
 use crate::objective::Verdict;
-use crate::plan::{Plan, RequestPlan};
+use crate::plan::{Arrivals, Plan, RequestPlan};
 use crate::record::Record;
 use crate::target::Role;
 use serde::Serialize;
@@ -72,6 +72,8 @@ pub struct Header {
     /// Requests that one app node serves at once.
     pub admission_limit: Option<u32>,
     pub balancing: Option<String>,
+    /// Whether all were offered the same load: in a closed loop the target decides.
+    pub is_open: bool,
     /// Targets that were given as much CPU as others of them, in groups.
     pub equal_cpu: Vec<Vec<String>>,
 }
@@ -143,19 +145,9 @@ fn unique_names(runs: &[Run<'_>]) -> Vec<String> {
     names
 }
 
-/// CPU that differs by less than this is as much (units are counted in hundredths of a core).
-const EQUAL_CORES: f64 = 0.005;
-
 fn equal_cpu(runs: &[Run<'_>], targets: &[String]) -> Vec<Vec<String>> {
-    let mut groups: Vec<(f64, Vec<String>)> = Vec::new();
-    for (run, name) in runs.iter().zip(targets) {
-        let Some(cores) = run.summary.cpu.given_cores else { continue };
-        match groups.iter_mut().find(|(given, _)| (given - cores).abs() < EQUAL_CORES) {
-            Some((_, names)) => names.push(name.clone()),
-            None => groups.push((cores, vec![name.clone()])),
-        }
-    }
-    groups.into_iter().map(|(_, names)| names).filter(|names| names.len() > 1).collect()
+    let named = |group: Vec<usize>| group.into_iter().map(|i| targets[i].clone()).collect();
+    same_cpu_groups(runs).into_iter().map(named).filter(|names: &Vec<_>| names.len() > 1).collect()
 }
 
 fn header(runs: &[Run<'_>], targets: &[String]) -> Header {
@@ -182,6 +174,7 @@ fn header(runs: &[Run<'_>], targets: &[String]) -> Header {
         balancing: node(Role::Balancer)
             .and_then(|n| serde_json::to_value(n.settings.balancer.algorithm).ok())
             .and_then(|v| v.as_str().map(|s| s.replace('-', " "))),
+        is_open: !matches!(plan.load.arrivals, Arrivals::Closed { .. }),
         equal_cpu: equal_cpu(runs, targets),
     }
 }

@@ -60,16 +60,14 @@ pub(super) fn unnoticed(record: &Record, s: &Summary) -> Option<Doubt> {
     let is_stopped = |(outcome, cause, _): &&(Outcome, Cause, u64)| {
         *outcome == Outcome::NeverSent && *cause == Cause::Stopped
     };
+    // What a run was asked for that ended with a lost threshold has its answer.
+    let is_lost = record.events.iter().any(|e| e.kind == EventKind::ThresholdLost);
     let stopped: u64 = record.causes.iter().filter(is_stopped).map(|(_, _, n)| n).sum();
     let late = record.latency.get(&Tag::StartLag).map_or(0, |lag| {
         let within = lag.hdr().count_between(0, NOTICED_WITHIN.0);
         lag.count().saturating_sub(within)
     });
-    let (seen, remedy) = match (missed(stopped), missed(late)) {
-        // What it was asked for has its answer.
-        (true, _) if record.events.iter().any(|e| e.kind == EventKind::ThresholdLost) => {
-            return None;
-        }
+    let (seen, remedy) = match (missed(stopped) && !is_lost, missed(late)) {
         (true, _) => (
             format!("{stopped} of {planned} requests were never due: the run was cut short"),
             "let the run end, or shorten the profile",

@@ -124,10 +124,10 @@
 
   const own = ownCharts({ D, css, colour, dashes, shell, escape, plain, limit, legend, logTicks, buttons, draw });
   document.querySelectorAll("details.numbers").forEach(d => d.addEventListener("toggle", () => { if (d.open) fill(d); }));
-  await drawInTurn();
-  if (own.link) own.link();
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
   addEventListener("beforeprint", drawAll);
   addEventListener("afterprint", drawAll);
+  await drawInTurn();
+  if (own.link) own.link();
   document.documentElement.dataset.charts = "drawn";
 })();

@@ -11,11 +11,14 @@ use crate::analysis::capacity::{
     Answer, BrokenBy, GroupSize, Outcome, Purpose, Search, ShareObjective, Step, Trial, TrialRow,
     next,
 };
-use crate::base::Nanos;
+use crate::base::{Nanos, clock};
+use crate::plan::{Plan, StartPlan};
 use crate::profile::{ArrivalKind, Profile, ProfileFault};
 use crate::run::{End, Watcher};
 use crate::target::Target;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 use trial::{Shape, Trials};
 
 /// A search that is not told where to begin does so at this share of what arithmetic says …
@@ -23,6 +26,10 @@ const FIRST_SHARE: f64 = 0.25;
 /// … or, where the cost of a request is not known, here.
 const FIRST_PER_S: f64 = 10.0;
 
+/// The wait for a target to catch up with a rate of which nothing is known.
+const CATCH_UP_MAX: Nanos = Nanos::from_secs(60);
+/// How often a wait between trials looks for a signal.
+const SIGNAL_LOOK: Duration = Duration::from_millis(50);
 /// Of a target's name in a folder's: a variant may have many keys, and the number tells them apart.
 const NAME_MOST: usize = 60;
 
@@ -168,6 +175,7 @@ impl Study<'_> {
     /// Until its end.
     fn run(&mut self, found: &mut Capacities) -> Result<Outcome, StudyError> {
         let mut history: Vec<Trial> = Vec::new();
+        let mut asked_for = Nanos::ZERO;
         loop {
             let (shape, purpose) = match next(&self.search, &history) {
                 Step::Measure { rate_per_s, seconds, purpose } => {
@@ -183,6 +191,11 @@ impl Study<'_> {
             self.say(n, &shape, purpose);
             let folder = self.folder.join(format!("trial-{n:02}"));
             let plan = self.trials.plan(&shape, n)?;
+            if history.last().is_some_and(|trial| !trial.holds()) && runs_on(&plan) {
+                let has_held = history.iter().any(Trial::holds);
+                self.let_it_catch_up(if has_held { asked_for } else { CATCH_UP_MAX });
+            }
+            asked_for = plan.load.end();
             let ran = run_once(
                 &plan,
                 self.trials.setup,
@@ -201,6 +214,18 @@ impl Study<'_> {
             history.push(row.trial.clone());
             self.rows.push(row);
             found.trials.push((ran.folder, ran.summary));
+        }
+    }
+
+    /// A target that answers late rather than not at all still works on what the last trial asked of
+    /// it. As rates double, that was at most twice what it can do once a rate has held, so it owes at
+    /// most as much time again as it was asked for.
+    fn let_it_catch_up(&mut self, lasts: Nanos) {
+        let text = format!("  waiting for {lasts}: the target runs on, and may have to catch up");
+        self.watcher.note(Nanos::ZERO, &text);
+        let until = clock::now() + lasts;
+        while clock::now() < until && self.trials.options.run.signal.load(Ordering::Relaxed) == 0 {
+            std::thread::sleep(SIGNAL_LOOK);
         }
     }
 
@@ -236,6 +261,11 @@ impl Study<'_> {
     }
 }
 
+/// Whether a trial finds the target as the one before left it: brunt did not start it.
+fn runs_on(plan: &Plan) -> bool {
+    plan.nodes.is_empty() || plan.nodes.iter().any(|n| matches!(n.start, StartPlan::Attach(_)))
+}
+
 fn name_of(search: &Path, trial: &Path) -> String {
     let last = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     format!("{}/{}", last(search), last(trial))
@@ -244,6 +274,14 @@ fn name_of(search: &Path, trial: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_brunt_does_not_start_is_waited_for() {
+        let bundled = crate::analysis::testing::power_off_story().build().manifest.plan;
+        assert!(!runs_on(&bundled));
+        let url = Plan::of_load("t".into(), "p".into(), bundled.host, bundled.load);
+        assert!(runs_on(&url));
+    }
 
     #[test]
     fn a_search_begins_where_it_is_told_or_below_what_arithmetic_says() {
