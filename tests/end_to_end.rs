@@ -390,6 +390,9 @@ fn a_url_is_loaded_without_any_file() {
     let again = json(&scene.run(&["report", "record", "--json"]));
     assert_eq!(then["objectives"][0]["verdict"], "fail", "{then}");
     assert_eq!(again, then, "a record knows what was asked of it");
+    let twice = scene.run(&["compare", "record", "record", "--out", "new/folder"]);
+    assert_eq!(twice.status.code(), Some(0), "{}", stderr(&twice));
+    assert!(scene.path("new/folder/report.html").exists());
     let gate = |more: &[&str]| scene.run(&[&["gate", "record"], more].concat());
     assert_eq!(gate(&[]).status.code(), Some(3), "judged again by what was asked");
     let junit = scene.path("junit.xml");

@@ -31,7 +31,11 @@ pub fn run(args: &CompareArgs) -> Result<u8> {
     }
     let (compared, folder) = match records.len() {
         0 => run_all(args)?,
-        n if n == args.targets.len() => (study::compare_stored(&records)?, args.common.out.clone()),
+        n if n == args.targets.len() => {
+            let out = args.common.out.as_ref();
+            let folder = out.map(|out| options::new_folder(Some(out), "", "")).transpose()?;
+            (study::compare_stored(&records)?, folder)
+        }
         _ => bail!("give either targets or folders of records, not both"),
     };
     if let Some(folder) = &folder {
