@@ -7,8 +7,9 @@ mod webdriver;
 
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use webdriver::Browser;
 
@@ -93,9 +94,13 @@ fn rendered() -> &'static Path {
     })
 }
 
-/// Opens a report and waits until its charts are drawn, or cannot be.
-fn open(browser: &Browser, page: &Path) {
-    browser.open(&format!("file://{}", page.display()));
+fn open_file(browser: &Browser, page: &Path) {
+    open(browser, &format!("file://{}", page.display()));
+}
+
+/// Opens a page and waits until its charts are drawn, or cannot be.
+fn open(browser: &Browser, url: &str) {
+    browser.open(url);
     let state = browser.run(
         "return new Promise(done => { const root = document.documentElement; \
          const look = () => root.dataset.charts ? done(root.dataset.charts) : setTimeout(look, 10); \
@@ -128,7 +133,7 @@ fn charts_have_data_and_nothing_is_asked_for() {
     ];
     for (folder, expected, checked) in pages {
         let page = rendered().join(folder).join("report.html");
-        open(&browser, &page);
+        open_file(&browser, &page);
         let charts = browser.run(
             "return [...document.querySelectorAll('.plot')].map(p => ({ id: p.id, points: \
              p.data.reduce((n, t) => n + (t.y || []).filter(v => v !== null).length, 0), \
@@ -173,7 +178,7 @@ fn tables(browser: &Browser) -> Value {
 #[test]
 fn a_search_is_chosen_and_servers_have_their_fates() {
     let browser = Browser::start(1280, 1000);
-    open(&browser, &rendered().join("capacity/report.html"));
+    open_file(&browser, &rendered().join("capacity/report.html"));
     let drawn = browser.run(
         "const box = document.getElementById('searches'), names = [...box.children].map(b => b.textContent); \
          const rates = () => document.getElementById('knee').data[1].x.join(); const before = rates(); \
@@ -183,7 +188,7 @@ fn a_search_is_chosen_and_servers_have_their_fates() {
     );
     let traces = ["linear", "Universal Scalability Law", "measured"];
     assert_eq!(drawn, json!([3, "true", true, traces]));
-    open(&browser, &rendered().join("compare/report.html"));
+    open_file(&browser, &rendered().join("compare/report.html"));
     let topology = browser.run(
         "const all = [...document.querySelectorAll('#topology .server')]; \
          const app = all.filter(s => s.querySelector('h4').textContent === 'app-1').pop(); \
@@ -194,6 +199,54 @@ fn a_search_is_chosen_and_servers_have_their_fates() {
     for part in ["24.13 s lose-server: power-off", "taken out by balancer-1", "ready again"] {
         assert!(fates.contains(part), "{part}: {fates}");
     }
+}
+
+/// The live view as a page: the run's own numbers, asked for from brunt alone, until it has ended.
+#[test]
+fn a_run_that_goes_on_is_seen_in_a_browser() {
+    let browser = Browser::start(1280, 1000);
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = Command::new(env!("CARGO_BIN_EXE_brunt"))
+        .args(["run", "garage", "-p", "smoke", "--dashboard", "0", "--out"])
+        .arg(folder.path().join("record"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(run.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let address = lines.find_map(|line| line.strip_prefix("dashboard ").map(str::to_string));
+    let address = address.expect("it says where the dashboard is");
+    std::thread::spawn(move || lines.for_each(drop));
+    open(&browser, &address);
+    let seen = browser.run(
+        "const all = [...document.querySelectorAll('.plot')], by = id => document.getElementById(id); \
+         return new Promise(done => { const look = () => all.every(p => p.data && p.data[0].x.length > 4) \
+           && by('standing').children.length ? done({ \
+             charts: all.map(p => p.id), state: by('state').textContent, title: document.querySelector('h1').textContent, \
+             phases: by('phases').textContent, nodes: [...by('node-rows').children].map(r => r.cells[0].textContent), \
+             standing: by('standing').textContent, bands: by('rate').layout.shapes.length, notes: by('notes').children.length, \
+             done: Number(by('progress').getAttribute('aria-valuenow')), share: by('share').textContent \
+           }) : setTimeout(look, 50); look(); });",
+    );
+    assert_eq!(seen["charts"], json!(["rate", "in-time", "latency"]), "{seen:#}");
+    assert_eq!((&seen["state"], &seen["title"]), (&json!("RUNNING"), &json!("garage under smoke")));
+    assert_eq!(seen["nodes"], json!(["database-1", "app-1"]), "{seen:#}");
+    assert!(seen["phases"].as_str().unwrap().contains("→ [server lost] →"), "{seen:#}");
+    assert!(seen["standing"].as_str().unwrap().starts_with("in force: "), "{seen:#}");
+    assert!(seen["bands"].as_u64() > Some(0) && seen["notes"].as_u64() > Some(0), "{seen:#}");
+    assert!(seen["done"].as_f64() > Some(10.0) && seen["done"].as_f64() < Some(90.0), "{seen:#}");
+    assert_eq!(tables(&browser), json!([]));
+    assert!(browser.log("browser").is_empty());
+    let asked = requests(&browser.log("performance"));
+    let is_own = |url: &String| url.starts_with(&address) || url.starts_with("data:");
+    assert!(asked.len() > 3 && asked.iter().all(is_own), "{asked:?}");
+    assert!(run.wait().unwrap().code().is_some());
+    let state = browser.run(
+        "return new Promise(done => { const look = () => { \
+           const text = document.getElementById('state').textContent; \
+           text === 'ENDED' ? done(text) : setTimeout(look, 50); }; look(); });",
+    );
+    assert_eq!(state, "ENDED");
 }
 
 /// Everything that the page has asked for, from the browser's own log of its network.
@@ -214,7 +267,7 @@ fn pictures(browser: &Browser, page: &Path) {
             browser.tell("Emulation.setEmulatedMedia", json!({ "features": feature }));
             let size = json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": is_phone });
             browser.tell("Emulation.setDeviceMetricsOverride", size);
-            open(browser, page);
+            open_file(browser, page);
             let whole = json!({ "captureBeyondViewport": true, "format": "png" });
             let picture = browser.tell("Page.captureScreenshot", whole);
             use base64::Engine;
@@ -232,7 +285,7 @@ fn pictures(browser: &Browser, page: &Path) {
 fn a_keyboard_reaches_the_data_of_every_chart() {
     let page = rendered().join("compare/report.html");
     let browser = Browser::start(1280, 1000);
-    open(&browser, &page);
+    open_file(&browser, &page);
     let first = press_and_see(&browser);
     assert_eq!(first, "a.skip", "the first stop is the link to the verdict");
     browser.press(ENTER);
@@ -290,7 +343,7 @@ fn press_and_see(browser: &Browser) -> String {
 fn a_screen_reader_finds_its_way() {
     let browser = Browser::start(390, 800);
     for page in ["compare", "gate", "capacity"] {
-        open(&browser, &rendered().join(page).join("report.html"));
+        open_file(&browser, &rendered().join(page).join("report.html"));
         let wrong = browser.run(
         "const wrong = []; let before = 0; \
          for (const h of document.querySelectorAll('h1,h2,h3,h4')) { const level = +h.tagName[1]; \

@@ -75,14 +75,10 @@ impl<'a> Counted<'a> {
 
     /// Whether it is about requests of this name in this phase.
     fn has(&self, request: &str, phase: &str) -> bool {
-        let label = self.threshold.label.as_ref().map(|(key, name)| (key.as_str(), name.as_str()));
         let phases = &self.record.manifest.plan.load.phases;
-        let is_measured = || phases.iter().any(|p| p.name == phase && p.measured);
-        match label {
-            None => is_measured(),
-            Some(("request", name)) => request == name && is_measured(),
-            Some((_, name)) => phase == name,
-        }
+        let is_measured = phases.iter().any(|p| p.name == phase && p.measured);
+        let scope = &self.threshold.scope;
+        scope.has_request(request) && scope.has_phase(phase, is_measured)
     }
 
     fn wants(&self, tag: &Tag) -> bool {

@@ -155,7 +155,7 @@ fn phase_summaries(
     in_force: &[Range<u64>],
 ) -> Vec<PhaseSummary> {
     let plan = &record.manifest.plan;
-    let is_closed = matches!(plan.load.arrivals, Arrivals::Closed { .. });
+    let is_closed = plan.load.is_closed();
     (plan.load.phases.iter().enumerate())
         .map(|(index, phase)| {
             let rows = || record.series.iter().filter(|r| r.phase == phase.name);

@@ -3,6 +3,7 @@
 use super::load::LoadArgs;
 use clap::builder::ArgPredicate;
 use clap::{Args, Parser, Subcommand};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// What can this stack bear, and in which shape, while parts of it die?
@@ -74,6 +75,10 @@ pub struct Common {
     /// Say nothing while it runs
     #[arg(long)]
     pub quiet: bool,
+    /// Serve the live view as a web page at this address or port, and its numbers for Prometheus at
+    /// /metrics
+    #[arg(long, value_name = "ADDRESS", value_parser = super::options::dashboard)]
+    pub dashboard: Option<SocketAddr>,
     /// Faults may touch other users' processes that the target attaches to
     #[arg(long)]
     pub i_own_these: bool,
@@ -177,6 +182,10 @@ pub struct DrillArgs {
     /// Say nothing while it runs
     #[arg(long)]
     pub quiet: bool,
+    /// Serve the live view as a web page at this address or port, and its numbers for Prometheus at
+    /// /metrics
+    #[arg(long, value_name = "ADDRESS", value_parser = super::options::dashboard)]
+    pub dashboard: Option<SocketAddr>,
     /// Generator threads [default: one a core of brunt's]
     #[arg(long, value_name = "N")]
     pub threads: Option<u32>,
@@ -221,7 +230,7 @@ pub struct ServeArgs {
     pub role: String,
     /// By hand: where to listen (the admin side is one port above)
     #[arg(long, value_name = "ADDRESS")]
-    pub listen: Option<std::net::SocketAddr>,
+    pub listen: Option<SocketAddr>,
     /// By hand: a node that it talks to, like app-1=127.0.0.1:8080 (repeatable)
     #[arg(long, value_name = "NAME=ADDRESS")]
     pub peer: Vec<String>,

@@ -4,7 +4,7 @@ use super::args::{Asked, Common, ServeArgs};
 use crate::base::Nanos;
 use crate::base::clock;
 use crate::base::units::parse_duration;
-use crate::objective::{Metric, Threshold};
+use crate::objective::{Metric, Scope, Threshold};
 use crate::plan::{NodePlan, Peer, Plan};
 use crate::run;
 use crate::stack::sink::SinkPlan;
@@ -28,6 +28,14 @@ pub fn ask(plan: &mut Plan, asked: &Asked) -> Result<()> {
     Ok(())
 }
 
+/// An address, or a port of this machine alone: `9100`, `:9100`.
+pub fn dashboard(text: &str) -> Result<SocketAddr, String> {
+    if let Ok(port) = text.strip_prefix(':').unwrap_or(text).parse::<u16>() {
+        return Ok(SocketAddr::from(([127, 0, 0, 1], port)));
+    }
+    text.parse().map_err(|_| "write it like 9100, or like 0.0.0.0:9100 for other machines".into())
+}
+
 fn check_abort(thresholds: &[String], plan: &Plan) -> Result<()> {
     let can = |text: &String| text.parse().is_ok_and(|t| run::can_be_lost(&t, plan));
     if thresholds.iter().any(can) {
@@ -42,7 +50,6 @@ fn check_abort(thresholds: &[String], plan: &Plan) -> Result<()> {
 
 pub fn check_threshold(text: &str, plan: &Plan) -> Result<()> {
     let threshold: Threshold = text.parse().map_err(|e| anyhow!("--threshold: {e}"))?;
-    let fault_names = || plan.faults.iter().map(|f| f.name.as_str()).collect::<Vec<_>>();
     if threshold.metric == Metric::RecoveryTime && plan.faults.is_empty() {
         bail!("--threshold {text}: no fault is injected in this run, so nothing recovers");
     }
@@ -50,14 +57,21 @@ pub fn check_threshold(text: &str, plan: &Plan) -> Result<()> {
     if threshold.metric == Metric::LostWrites && !has_database {
         bail!("--threshold {text}: writes are read back from the bundled database only");
     }
-    let Some((key, name)) = &threshold.label else { return Ok(()) };
-    let known = match key.as_str() {
-        "phase" => plan.load.phases.iter().map(|p| p.name.as_str()).collect(),
-        "request" => plan.load.requests.iter().map(|r| r.name.as_str()).collect(),
-        _ => fault_names(),
+    let load = &plan.load;
+    let (what, name, known): (_, _, Vec<&str>) = match &threshold.scope {
+        Scope::Whole => return Ok(()),
+        Scope::Request(name) => {
+            ("request", name, load.requests.iter().map(|r| r.name.as_str()).collect())
+        }
+        Scope::Phase(name) => {
+            ("phase", name, load.phases.iter().map(|p| p.name.as_str()).collect())
+        }
+        Scope::Fault(name) => {
+            ("fault", name, plan.faults.iter().map(|f| f.name.as_str()).collect())
+        }
     };
     if !known.contains(&name.as_str()) {
-        bail!("--threshold {text}: there is no {key} `{name}`, only {}", known.join(", "));
+        bail!("--threshold {text}: there is no {what} `{name}`, only {}", known.join(", "));
     }
     Ok(())
 }
@@ -187,6 +201,17 @@ pub fn node_plan(args: &ServeArgs, role: Role) -> Result<NodePlan> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_dashboard_is_for_this_machine_unless_an_address_says_otherwise() {
+        let shown = |text: &str| dashboard(text).map(|a| a.to_string());
+        assert_eq!(shown("9100").unwrap(), "127.0.0.1:9100");
+        assert_eq!(shown(":9100").unwrap(), "127.0.0.1:9100");
+        assert_eq!(shown("0.0.0.0:9100").unwrap(), "0.0.0.0:9100");
+        assert_eq!(shown("[::1]:0").unwrap(), "[::1]:0");
+        assert!(shown("everywhere").unwrap_err().contains("like 9100"));
+        assert!(shown("localhost:9100").is_err() && shown("99999").is_err());
+    }
 
     #[test]
     fn a_timestamp_is_a_civil_date() {

@@ -40,9 +40,10 @@ fn of_all(card: &DrillCard) -> Vec<Reason> {
         Some(control) if is_noisy(card) => {
             reasons.push(reason(format!(
                 "without any fault {:.1} % were in time in its worst two seconds, and {:.1} % are \
-                 needed: what a fault did cannot be told from what happens anyway",
+                 needed: what a fault did cannot be told from what happens anyway{}",
                 control.worst_share.unwrap_or(0.0) * 100.0,
-                card.in_time_needed * 100.0
+                card.in_time_needed * 100.0,
+                meanwhile(control.slow_machine.as_deref())
             )));
         }
         _ => {}
@@ -100,13 +101,20 @@ fn of_row(row: &DrillRow, is_noisy: bool) -> Vec<Reason> {
         let text = format!("answers under {keys} keys contradict each other (not linearizable)");
         reasons.push(reason(Decision::NoGo, text));
     }
-    // What is lost is lost; what is late may be late anyway.
-    let timely = |(decision, text)| match (decision, is_noisy) {
-        (Decision::NoGo, true) => reason(Decision::CannotSay, text),
-        _ => reason(decision, text),
+    // What is lost is lost; what is late may be late anyway, or by the machine's doing.
+    let slow = row.slow_machine.as_deref();
+    let timely = |(decision, text): (Decision, String)| {
+        let is_doubtful = decision == Decision::NoGo && (is_noisy || slow.is_some());
+        let decision = if is_doubtful { Decision::CannotSay } else { decision };
+        reason(decision, text + &meanwhile(slow))
     };
     reasons.extend(of_return(row).map(timely));
     reasons
+}
+
+/// What the machine did, where that may be why.
+fn meanwhile(slow: Option<&str>) -> String {
+    slow.map_or(String::new(), |slow| format!("; meanwhile {slow}"))
 }
 
 fn of_return(row: &DrillRow) -> Option<(Decision, String)> {
@@ -201,6 +209,11 @@ mod tests {
         let never = judged(vec![row(ComeBack::BeforeHeal), row(ComeBack::Never)]);
         assert_eq!((never.0, never.2), (Decision::NoGo, 3));
         assert!(never.1[0].contains("did not come back"), "the worst first: {never:?}");
+        let on_a_slow_machine =
+            DrillRow { slow_machine: Some("the cores were slow".into()), ..row(ComeBack::Never) };
+        let (decision, texts, _) = judged(vec![on_a_slow_machine]);
+        assert_eq!(decision, Decision::CannotSay, "{texts:?}");
+        assert!(texts[0].ends_with("; meanwhile the cores were slow"), "{texts:?}");
     }
 
     #[test]
@@ -291,6 +304,7 @@ mod tests {
             worst_share,
             is_noisy: worst_share == Some(0.9),
             is_valid,
+            slow_machine: None,
             reasons: vec![],
         };
         card.control = Some(control(Some(0.995), true));

@@ -1,8 +1,8 @@
 //! Thresholds against a summary. Missing data is its own answer.
 
 use crate::analysis::stats::{Block, ShareRule, ShareVerdict, judge_share};
-use crate::analysis::{Summary, TimeSummary};
-use crate::objective::{Aggregation, Evidence, Met, Metric, Objective, Threshold};
+use crate::analysis::{PhaseSummary, Summary, TimeSummary};
+use crate::objective::{Aggregation, Evidence, Met, Metric, Objective, Scope, Threshold};
 use crate::record::Ledger;
 
 /// Judges one threshold. Where it says which share of the requests may break it, their seconds say
@@ -82,30 +82,30 @@ fn rate(part: u64, whole: u64) -> Option<f64> {
     crate::analysis::share(part, whole)
 }
 
-fn label(t: &Threshold) -> Option<(&str, &str)> {
-    t.label.as_ref().map(|(key, name)| (key.as_str(), name.as_str()))
+fn phase<'a>(s: &'a Summary, name: &str) -> Option<&'a PhaseSummary> {
+    s.phases.iter().find(|p| p.name == name)
 }
 
 fn response_times<'a>(t: &Threshold, s: &'a Summary) -> Option<&'a TimeSummary> {
-    match label(t) {
-        None => Some(&s.response_time_ns),
-        Some(("request", name)) => s.requests.get(name).map(|r| &r.response_time_ns),
-        Some((_, name)) => s.phases.iter().find(|p| p.name == name).map(|p| &p.response_time_ns),
+    match &t.scope {
+        Scope::Request(name) => s.requests.get(name).map(|r| &r.response_time_ns),
+        Scope::Phase(name) => phase(s, name).map(|p| &p.response_time_ns),
+        Scope::Whole | Scope::Fault(_) => Some(&s.response_time_ns),
     }
 }
 
 fn service_times<'a>(t: &Threshold, s: &'a Summary) -> Option<&'a TimeSummary> {
-    match label(t) {
-        None => Some(&s.service_time_ns),
-        Some((_, name)) => s.phases.iter().find(|p| p.name == name).map(|p| &p.service_time_ns),
+    match &t.scope {
+        Scope::Phase(name) => phase(s, name).map(|p| &p.service_time_ns),
+        _ => Some(&s.service_time_ns),
     }
 }
 
 fn counts<'a>(t: &Threshold, s: &'a Summary) -> Option<(&'a Ledger, u64)> {
-    match label(t) {
-        None => Some((&s.ledger, s.in_time)),
-        Some(("request", name)) => s.requests.get(name).map(|r| (&r.ledger, r.in_time)),
-        Some((_, name)) => s.phases.iter().find(|p| p.name == name).map(|p| (&p.ledger, p.in_time)),
+    match &t.scope {
+        Scope::Request(name) => s.requests.get(name).map(|r| (&r.ledger, r.in_time)),
+        Scope::Phase(name) => phase(s, name).map(|p| (&p.ledger, p.in_time)),
+        Scope::Whole | Scope::Fault(_) => Some((&s.ledger, s.in_time)),
     }
 }
 
@@ -129,9 +129,9 @@ fn name_of(quantile: f64) -> &'static str {
 
 /// The longest of the faults named. One that was injected and never recovered fails every limit.
 fn recovery(t: &Threshold, s: &Summary) -> Objective {
-    let wanted = label(t).map(|(_, name)| name);
+    let is_other = |name: &str| matches!(&t.scope, Scope::Fault(only) if only != name);
     let times: Vec<Option<f64>> = (s.faults.iter())
-        .filter(|f| wanted.is_none_or(|name| f.name == name) && f.injected_at_s.is_some())
+        .filter(|f| !is_other(&f.name) && f.injected_at_s.is_some())
         .map(|f| f.recovery_time_s.map(|seconds| seconds * 1e9))
         .collect();
     let observed = match times.iter().all(Option::is_some) {

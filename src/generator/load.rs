@@ -76,7 +76,7 @@ impl Load {
             end: plan.end(),
             timeout: plan.timeout,
             in_time: plan.in_time,
-            is_closed_loop: matches!(plan.arrivals, Arrivals::Closed { .. }),
+            is_closed_loop: plan.is_closed(),
             is_limited: plan.requests_max.is_some(),
             retry: plan.retry,
         })

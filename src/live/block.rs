@@ -1,12 +1,12 @@
 //! The state of a run as lines for a terminal of a given size, and as one plain line.
 
 use super::heat::heat;
-use super::target;
+use super::{study, target};
 use crate::analysis::comparison::count_text;
 use crate::base::Nanos;
 use crate::base::bars::drawn;
 use crate::record::Outcome;
-use crate::run::{Percentiles, Progress};
+use crate::run::{Percentiles, Progress, StudyNow};
 
 /// Columns of the progress bar at most; a third of a narrow terminal.
 const PROGRESS: usize = 24;
@@ -20,6 +20,8 @@ const BAR: usize = 40;
 const SEPARATOR: &str = " · ";
 /// Lines of nodes at most.
 const NODE_LINES: usize = 4;
+/// Lines of where a study stands at most.
+const STUDY_LINES: usize = 2;
 /// Lines of causes at most.
 const CAUSE_LINES: usize = 3;
 
@@ -32,9 +34,13 @@ pub(super) struct Size {
 
 /// Never more lines than the terminal has, and none longer. Where there are few, the histogram goes
 /// first, then the heat map, then the nodes.
-pub(super) fn block(s: &Progress, size: Size) -> Vec<String> {
-    let mut lines = vec![head(s, size.columns)];
+pub(super) fn block(s: &Progress, of: Option<&StudyNow>, size: Size) -> Vec<String> {
     let is_tall = size.lines >= TALL;
+    let mut lines = Vec::new();
+    if let Some(of) = of.filter(|_| is_tall) {
+        push_joined(&mut lines, study::parts(of, s), size.columns, STUDY_LINES);
+    }
+    lines.push(head(s, size.columns));
     if is_tall {
         lines.extend(target::phases(s, size.columns.saturating_sub(3)).map(|t| format!("  {t}")));
     }
@@ -79,23 +85,22 @@ fn in_force(s: &Progress) -> String {
 
 /// Where there is no room for all of it, the target's name is left out.
 fn head(s: &Progress, columns: usize) -> String {
-    let rest = format!("{}  {}  {}", bar(s, PROGRESS.min(columns / 3)), s.phase, left(s));
+    let rest = format!("{}  {}  {}", bar(s, PROGRESS.min(columns / 3)), s.phase(), left(s));
     let whole = format!("{}  {rest}", s.target);
     if whole.chars().count() < columns { whole } else { rest }
 }
 
 /// What is left: by the clock, or by how fast requests have ended so far.
-fn left(s: &Progress) -> String {
+pub(super) fn left(s: &Progress) -> String {
     let Some((ended, most)) = s.requests else {
-        let left = s.total.saturating_sub(s.elapsed).as_secs_f64().ceil();
-        return format!("{left:.0} s left");
+        return format!("{} left", study::time(s.total.saturating_sub(s.elapsed)));
     };
     let of = format!("{} of {}", count_text(ended), count_text(most));
     if ended == 0 || s.elapsed < Nanos::SECOND {
         return of;
     }
     let left = most.saturating_sub(ended) as f64 / ended as f64 * s.elapsed.as_secs_f64();
-    format!("{of}, {:.0} s left", left.ceil())
+    format!("{of}, {} left", study::time(Nanos::from_secs_f64(left)))
 }
 
 fn bar(s: &Progress, columns: usize) -> String {
@@ -143,6 +148,9 @@ fn push_times(lines: &mut Vec<String>, s: &Progress, columns: usize) {
 fn push_bars(lines: &mut Vec<String>, s: &Progress, columns: usize) {
     let most = s.bars.iter().map(|b| b.count).max().unwrap_or(0).max(1);
     let room = columns.saturating_sub(2 + 9 + 2 + 14).min(BAR);
+    if !s.bars.is_empty() {
+        lines.push("  all so far:".into());
+    }
     for bar in &s.bars {
         let edge = format!("≤ {}", bar.up_to);
         let drawn = drawn(bar.count as f64 / most as f64, room);
@@ -205,7 +213,7 @@ pub(super) fn plain_line(s: &Progress) -> String {
         "{:>6.1} s  {} {} {of}  {}{high}{failed}{faults}",
         s.elapsed.as_secs_f64(),
         s.target,
-        s.phase,
+        s.phase(),
         figures(s).join(SEPARATOR)
     )
 }
@@ -225,7 +233,6 @@ pub(super) mod tests {
         Progress {
             target: "horizontal".into(),
             profile: "campaign".into(),
-            phase: "peak".into(),
             elapsed: Nanos::from_secs(seconds),
             total: Nanos::from_secs(48),
             requests: None,
@@ -268,7 +275,7 @@ pub(super) mod tests {
 
     #[test]
     fn everything_is_shown_where_there_is_room() {
-        let text = block(&state(24), WIDE_TALL).join("\n");
+        let text = block(&state(24), None, WIDE_TALL).join("\n");
         let expected = "\
 horizontal  ━━━━━━━━━━━━╌╌╌╌╌╌╌╌╌╌╌╌  peak  24 s left
   quiet → [peak] → ebb
@@ -279,10 +286,12 @@ horizontal  ━━━━━━━━━━━━╌╌╌╌╌╌╌╌╌╌�
   last s     12.0 ms  30.0 ms  45.0 ms        –  80.0 ms
   so far     12.0 ms  30.0 ms  45.0 ms        –  80.0 ms
   app-1 DOWN · app-2 41 % · database-1 leader 20 %
-      > 1 s   ▒
-      ≤ 1 s
+  second by second, the last 2:
+   > 1.00 s   ▒
+   ≤ 1.00 s
    ≤ 100 ms
-    ≤ 10 ms  █▓
+  ≤ 10.0 ms  █▓
+  all so far:
   ≤ 10.0 ms  ▏ 50
   ≤ 20.0 ms  ████████████████████████████████████████ 12,000
   ok 12,050 · status 503 10
@@ -292,10 +301,10 @@ horizontal  ━━━━━━━━━━━━╌╌╌╌╌╌╌╌╌╌�
 
     #[test]
     fn what_has_no_room_is_left_out_as_a_whole() {
-        let text = |lines| block(&state(24), Size { lines, ..WIDE_TALL }).join("\n");
+        let text = |lines| block(&state(24), None, Size { lines, ..WIDE_TALL }).join("\n");
         assert!(text(18).contains("≤ 10.0 ms") && !text(17).contains("→"), "{}", text(18));
         let many = Progress { bars: vec![state(0).bars[0]; 8], ..state(24) };
-        let text = block(&many, Size { lines: 20, ..WIDE_TALL }).join("\n");
+        let text = block(&many, None, Size { lines: 20, ..WIDE_TALL }).join("\n");
         assert!(text.contains("█▓") && !text.contains("▏ 50") && text.contains("Ctrl-C"), "{text}");
     }
 
@@ -303,12 +312,13 @@ horizontal  ━━━━━━━━━━━━╌╌╌╌╌╌╌╌╌╌�
     fn it_fits_every_terminal() {
         for columns in [20, 40, 63, 64, 80, 300] {
             for lines in [1, 2, 5, 18, 60] {
-                let block = block(&state(24), Size { columns, lines });
+                let study = StudyNow { so_far: vec!["x".repeat(30); 4], ..StudyNow::default() };
+                let block = block(&state(24), Some(&study), Size { columns, lines });
                 assert!(block.len() <= lines.saturating_sub(1).max(1), "{block:?}");
                 assert!(block.iter().all(|l| l.chars().count() < columns), "{block:?}");
             }
         }
-        let narrow = block(&state(24), Size { columns: 40, lines: 24 }).join("\n");
+        let narrow = block(&state(24), None, Size { columns: 40, lines: 24 }).join("\n");
         assert!(narrow.contains("p99      max") && !narrow.contains("p90"), "{narrow}");
         assert!(narrow.contains("peak  24 s left") && narrow.contains("nodes up"), "{narrow}");
     }
@@ -322,14 +332,17 @@ horizontal  ━━━━━━━━━━━━╌╌╌╌╌╌╌╌╌╌�
         assert!(figures(&idle).contains(&"nothing due yet".into()), "{:?}", figures(&idle));
         let counted = Progress { requests: Some((50, 200)), ..state(2) };
         assert!(plain_line(&counted).contains("peak 50 of 200 requests"), "{counted:?}");
-        assert!(block(&counted, WIDE_TALL)[0].contains("━━━━━━╌╌╌"), "{counted:?}");
-        assert!(block(&counted, WIDE_TALL)[0].ends_with("50 of 200, 6 s left"), "{counted:?}");
+        assert!(block(&counted, None, WIDE_TALL)[0].contains("━━━━━━╌╌╌"), "{counted:?}");
+        assert!(
+            block(&counted, None, WIDE_TALL)[0].ends_with("50 of 200, 6 s left"),
+            "{counted:?}"
+        );
     }
 
     #[test]
     fn many_causes_take_few_lines() {
         let causes = (500..560).map(|s| (Outcome::HttpError, Cause::Status(s), 1)).collect();
-        let lines = block(&Progress { causes, ..state(2) }, Size { columns: 40, lines: 50 });
+        let lines = block(&Progress { causes, ..state(2) }, None, Size { columns: 40, lines: 50 });
         let first = lines.iter().position(|l| l.contains("ok 12")).unwrap();
         assert_eq!(lines.len() - first, CAUSE_LINES + 1, "and the hint");
     }

@@ -13,10 +13,14 @@
 
 mod block;
 mod heat;
+mod study;
 mod target;
+mod web;
+
+pub use web::Web;
 
 use crate::base::Nanos;
-use crate::run::{Progress, Watcher};
+use crate::run::{Progress, StudyNow, Watcher};
 use block::{Size, block, plain_line};
 use std::io::Write;
 
@@ -37,6 +41,7 @@ pub struct Live<W: Write> {
     drawn: Vec<usize>,
     last_plain: Option<Nanos>,
     last: Option<Progress>,
+    study: Option<StudyNow>,
 }
 
 impl Live<std::io::Stderr> {
@@ -67,6 +72,7 @@ impl<W: Write> Live<W> {
             drawn: Vec::new(),
             last_plain: None,
             last: None,
+            study: None,
         }
     }
 
@@ -83,8 +89,18 @@ impl<W: Write> Live<W> {
 
     /// A line that stays: a fault, a new leader, a warning.
     pub fn note(&mut self, at: Nanos, text: &str) {
-        let clean: String = text.chars().filter(|c| !c.is_control()).collect();
-        let line = format!("{:>6.1} s  {clean}", at.as_secs_f64());
+        self.line_that_stays(&format!("{:>6.1} s  {text}", at.as_secs_f64()));
+    }
+
+    /// Also where a run has ended and its block still stands: the next one is not of that run.
+    fn between_runs(&mut self, text: &str) {
+        self.finish();
+        self.last_plain = None;
+        self.line_that_stays(text);
+    }
+
+    fn line_that_stays(&mut self, text: &str) {
+        let line: String = text.chars().filter(|c| !c.is_control()).collect();
         let text = match (self.is_terminal, self.last.take()) {
             (true, Some(state)) => {
                 let text = self.redrawn(&line, &state);
@@ -113,7 +129,7 @@ impl<W: Write> Live<W> {
     fn redrawn(&mut self, line: &str, state: &Progress) -> String {
         let mut text = self.go_to_the_start();
         let stays = (!line.is_empty()).then(|| line.to_string());
-        let lines = block(state, self.size);
+        let lines = block(state, self.study.as_ref(), self.size);
         self.drawn = lines.iter().map(|l| l.chars().count()).collect();
         for line in stays.into_iter().chain(lines) {
             text.push_str(&format!("{line}\x1b[K\n"));
@@ -153,6 +169,19 @@ impl<W: Write> Watcher for Live<W> {
 
     fn note(&mut self, at: Nanos, text: &str) {
         Live::note(self, at, text);
+    }
+
+    fn study(&mut self, now: &StudyNow) {
+        let mut line = study::begins(now);
+        if let Some(then) = study::then(now).filter(|_| !self.is_terminal) {
+            line += &format!(" ({then})");
+        }
+        self.between_runs(&line);
+        self.study = Some(now.clone());
+    }
+
+    fn say(&mut self, text: &str) {
+        self.between_runs(text);
     }
 }
 
@@ -236,6 +265,36 @@ mod tests {
         assert_eq!(rows.iter().filter(|r| r.contains("s left")).count(), 1, "{rows:?}");
         assert_eq!(rows.last().unwrap(), "", "the cursor stands below: {rows:?}");
         assert_eq!(screen(&seen(true)), ["   0.0 s  a new[2J leader", ""]);
+    }
+
+    #[test]
+    fn a_study_tells_of_each_run_at_the_margin_and_of_all_in_the_block() {
+        let now = StudyNow {
+            run: 2,
+            runs: crate::run::Runs::Known(3),
+            what: "vertical".into(),
+            so_far: vec!["garage 43.1 % in time".into()],
+            after: Nanos::from_secs(51),
+        };
+        let see = |is_terminal| {
+            shown(is_terminal, |live| {
+                live.update(&state(47));
+                live.say("  holds");
+                live.study(&now);
+                live.update(&state(3));
+                live.drawn.clear();
+            })
+        };
+        let rows = screen(&see(true));
+        assert_eq!(rows[..2], ["  holds", "run 2 of 3: vertical"], "{rows:?}");
+        assert_eq!(rows[2], "  run 2 of 3 · 96 s left in all · garage 43.1 % in time");
+        let plain = see(false);
+        assert_eq!(plain.lines().nth(1), Some("  holds"), "{plain}");
+        assert_eq!(
+            plain.lines().nth(2),
+            Some("run 2 of 3: vertical (the runs after it: about 51 s)")
+        );
+        assert_eq!(plain.lines().count(), 4, "the new run tells of itself at once: {plain}");
     }
 
     #[test]

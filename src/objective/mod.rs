@@ -7,7 +7,7 @@ mod threshold;
 
 pub use budget::Budget;
 pub use guard::{Guard, GuardError, Guards, Reading, Tripped};
-pub use threshold::{Aggregation, Comparator, Metric, Threshold, ThresholdError};
+pub use threshold::{Aggregation, Comparator, Metric, Scope, Threshold, ThresholdError};
 
 use serde::{Deserialize, Serialize};
 use std::fmt;

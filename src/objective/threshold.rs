@@ -91,13 +91,45 @@ impl Comparator {
     }
 }
 
+/// What of a run a threshold is about: its label.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Scope {
+    #[default]
+    Whole,
+    Request(String),
+    Phase(String),
+    Fault(String),
+}
+
+impl Scope {
+    fn of(key: &str, name: &str) -> Option<Scope> {
+        Some(match key {
+            "request" => Scope::Request(name.into()),
+            "phase" => Scope::Phase(name.into()),
+            "fault" => Scope::Fault(name.into()),
+            _ => return None,
+        })
+    }
+
+    pub fn has_request(&self, name: &str) -> bool {
+        !matches!(self, Scope::Request(only) if only != name)
+    }
+
+    /// A phase that is not measured is in it only by its name.
+    pub fn has_phase(&self, name: &str, is_measured: bool) -> bool {
+        match self {
+            Scope::Phase(only) => only == name,
+            _ => is_measured,
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct Threshold {
     /// As it was written.
     pub expression: String,
     pub metric: Metric,
-    /// `request`, `phase` or `fault`, and its name.
-    pub label: Option<(String, String)>,
+    pub scope: Scope,
     pub aggregation: Aggregation,
     pub comparator: Comparator,
     /// Nanoseconds for times.
@@ -159,7 +191,7 @@ impl FromStr for Threshold {
 
 fn parse(text: &str) -> Result<Threshold, String> {
     let (subject, condition) = split_subject(text)?;
-    let (metric, label) = parse_subject(subject)?;
+    let (metric, scope) = parse_subject(subject)?;
     let (how, comparator, limit) = split_condition(condition)?;
     let aggregation = parse_aggregation(how)?;
     if !metric.takes(aggregation) {
@@ -170,7 +202,7 @@ fn parse(text: &str) -> Result<Threshold, String> {
         false => (limit.parse().ok().filter(|v: &f64| v.is_finite()))
             .ok_or_else(|| format!("`{limit}` is not a number"))?,
     };
-    Ok(Threshold { expression: text.into(), metric, label, aggregation, comparator, limit })
+    Ok(Threshold { expression: text.into(), metric, scope, aggregation, comparator, limit })
 }
 
 /// The colon after the braces parts subject and condition; one inside them belongs to a label.
@@ -184,7 +216,7 @@ fn split_subject(text: &str) -> Result<(&str, &str), String> {
     Ok((&text[..after_braces + colon], &text[after_braces + colon + 1..]))
 }
 
-fn parse_subject(text: &str) -> Result<(Metric, Option<(String, String)>), String> {
+fn parse_subject(text: &str) -> Result<(Metric, Scope), String> {
     let (name, braces) = text.split_once('{').unwrap_or((text, ""));
     let known = || Metric::ALL.map(|(name, _)| name).join(", ");
     let metric =
@@ -193,14 +225,15 @@ fn parse_subject(text: &str) -> Result<(Metric, Option<(String, String)>), Strin
             .ok_or_else(|| format!("there is no metric `{}`, only {}", name.trim(), known()))?;
     let inside = braces.trim().trim_end_matches('}').trim();
     if inside.is_empty() {
-        return Ok((metric, None));
+        return Ok((metric, Scope::Whole));
     }
     let (key, value) = inside.split_once(':').ok_or("a label is written {key:name}")?;
     let (key, value) = (key.trim(), value.trim());
-    match metric.labels().contains(&key) && !value.contains(',') {
-        true => Ok((metric, Some((key.into(), value.into())))),
-        false if metric.labels().is_empty() => Err(format!("`{}` has no labels", name.trim())),
-        false => Err(format!("one label of {} is possible", metric.labels().join(" or "))),
+    let is_one = metric.labels().contains(&key) && !value.contains(',');
+    match Scope::of(key, value).filter(|_| is_one) {
+        Some(scope) => Ok((metric, scope)),
+        None if metric.labels().is_empty() => Err(format!("`{}` has no labels", name.trim())),
+        None => Err(format!("one label of {} is possible", metric.labels().join(" or "))),
     }
 }
 
@@ -261,7 +294,7 @@ mod tests {
             assert_eq!(text.parse::<Threshold>().unwrap().expression, text);
         }
         let t: Threshold = "response_time{phase:server lost}: p(99.9) <= 1.5s".parse().unwrap();
-        assert_eq!(t.label, Some(("phase".into(), "server lost".into())));
+        assert_eq!(t.scope, Scope::Phase("server lost".into()));
         assert_eq!((t.limit, t.comparator), (1.5e9, Comparator::LessOrEqual));
     }
 

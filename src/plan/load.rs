@@ -101,6 +101,11 @@ impl LoadPlan {
         }
     }
 
+    /// Whether the answers set the rate: no instant is planned for a request.
+    pub fn is_closed(&self) -> bool {
+        matches!(self.arrivals, Arrivals::Closed { .. })
+    }
+
     /// When the last phase ends, since the start of the run.
     pub fn end(&self) -> Nanos {
         self.phases.last().map_or(Nanos::ZERO, |p| p.end)
@@ -115,7 +120,7 @@ impl LoadPlan {
     pub fn redacted(&self) -> LoadPlan {
         let mut plan = self.clone();
         for (name, value) in plan.requests.iter_mut().flat_map(|r| &mut r.headers) {
-            if is_secret(name) && !is_reference(value) {
+            if is_secret_header(name) && !is_reference(value) {
                 *value = REDACTED.into();
             }
         }
@@ -133,7 +138,8 @@ impl LoadPlan {
 const REDACTED: &str = "redacted";
 
 /// Whether a header of this name carries a credential.
-fn is_secret(name: &str) -> bool {
+/// Whether a header of this name holds a credential.
+pub fn is_secret_header(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let is_named = matches!(name.as_str(), "authorization" | "proxy-authorization" | "cookie");
     let is_like_one = name.ends_with("-token") || name.ends_with("-key");
@@ -367,16 +373,16 @@ pub enum RoutePlan {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_reference, is_secret};
+    use super::{is_reference, is_secret_header};
 
     #[test]
     fn credentials_are_known_by_the_name_of_their_header() {
         for name in ["Authorization", "Proxy-Authorization", "COOKIE", "X-Api-Key", "x-csrf-token"]
         {
-            assert!(is_secret(name), "{name}");
+            assert!(is_secret_header(name), "{name}");
         }
         for name in ["Accept", "Idempotency-Key", "tokens", "keyboard"] {
-            assert!(!is_secret(name), "{name}");
+            assert!(!is_secret_header(name), "{name}");
         }
     }
 

@@ -17,7 +17,7 @@ pub use compile::{PlanError, compile, cost_per_request};
 pub use explain::explain;
 pub use load::{
     Arrivals, Check, Expect, FeederOrder, FeederPlan, LoadPlan, PhasePlan, RegionPlan, RequestPlan,
-    RetryPlan, RoutePlan, ValueKind, ValuePlan,
+    RetryPlan, RoutePlan, ValueKind, ValuePlan, is_secret_header,
 };
 pub use needs::Needs;
 pub use node::{LinkPlan, NodePlan, Peer};

@@ -2,6 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+/// How the detail of a [`EventKind::FaultSkipped`] begins that was not allowed because the hypothesis did
+/// not hold before it.
+pub const NOT_STEADY: &str = "the steady state did not hold";
+
 /// One row of `events.csv`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {

@@ -17,7 +17,7 @@ pub use gate::{
     checks_text, gate_html, gate_json, gate_markdown, gate_text, gated_run_json, junit,
     with_baselines,
 };
-pub use html::{compare_html, run_html};
+pub use html::{compare_html, live_html, run_html};
 pub use json::{capacity_json, compare_json, drill_json, run_json};
 pub use markdown::{compare_markdown, run_markdown};
 pub use run_text::run_text;

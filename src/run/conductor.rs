@@ -435,6 +435,8 @@ impl<'a> Conductor<'a> {
     /// Phases begin and end by the plan; the generator needs no telling.
     fn tell_phases(&mut self, watcher: &mut dyn Watcher) {
         let elapsed = self.elapsed();
+        // Of many short runs, each a warm-up and one phase, it would be two lines a run.
+        let is_told = self.plan.load.phases.iter().filter(|p| p.measured).count() > 1;
         while let Some(phase) = self.plan.load.phases.get(self.phases_told) {
             if phase.start > elapsed {
                 return;
@@ -443,7 +445,9 @@ impl<'a> Conductor<'a> {
             {
                 self.event(&tell::phase_event(EventKind::PhaseEnded, &before.name, before.end));
             }
-            watcher.note(phase.start, &format!("phase {}", phase.name));
+            if is_told {
+                watcher.note(phase.start, &format!("phase {}", phase.name));
+            }
             self.event(&tell::phase_event(EventKind::PhaseStarted, &phase.name, phase.start));
             self.phases_told += 1;
         }

@@ -20,5 +20,6 @@ mod worker_rows;
 pub use conductor::{End, Finished, Options, RunError, conduct};
 pub use thresholds::can_be_lost;
 pub use watch::{
-    FaultNow, HeatSecond, NodeNow, Percentiles, Progress, Silent, SoFar, Standing, Watcher,
+    FaultNow, HEAT_EDGES, HeatSecond, NodeNow, Percentiles, Progress, Runs, Silent, SoFar,
+    Standing, StudyNow, Watcher,
 };

@@ -3,7 +3,7 @@
 
 use super::target_now::TargetNow;
 use super::thresholds::Thresholds;
-use super::watch::{HeatSecond, Percentiles, Progress};
+use super::watch::{HEAT_EDGES, HeatSecond, Percentiles, Progress};
 use crate::base::bars::{Bar, bars};
 use crate::base::{Histogram, Nanos};
 use crate::plan::{LoadPlan, Plan};
@@ -18,9 +18,6 @@ const PENDING: usize = 8;
 const CAUSES: usize = 12;
 /// Seconds of the heat map.
 const HEAT_SECONDS: usize = 60;
-/// Upper edges of all its rows but the last.
-const HEAT_EDGES: [Nanos; 4] =
-    [Nanos::from_millis(1), Nanos::from_millis(10), Nanos::from_millis(100), Nanos::SECOND];
 
 /// Collects what happened in each second, keeps the last complete one and the sum.
 pub(super) struct Tally {
@@ -114,7 +111,7 @@ impl Tally {
             self.pending.retain(|i, _| *i > index);
             self.last_second =
                 second.response.as_ref().map_or_else(Percentiles::default, Percentiles::of);
-            self.heat.push_back(second.response.as_ref().map_or([0; 5], heat_of));
+            self.heat.push_back(second.response.as_ref().map_or_else(HeatSecond::default, heat_of));
             if self.heat.len() > HEAT_SECONDS {
                 self.heat.pop_front();
             }
@@ -142,16 +139,14 @@ impl Tally {
     ) -> Progress {
         let load = &plan.load;
         let shown = &self.shown;
-        let is_draining = elapsed >= load.end();
         Progress {
             target: plan.target.clone(),
             profile: plan.profile.clone(),
-            phase: match is_draining {
-                false => load.phases[load.phase_at(elapsed)].name.clone(),
-                true => "drain".to_string(),
-            },
             phases: load.phases.iter().map(|phase| phase.name.clone()).collect(),
-            phase_index: if is_draining { load.phases.len() } else { load.phase_at(elapsed) },
+            phase_index: match elapsed >= load.end() {
+                false => load.phase_at(elapsed),
+                true => load.phases.len(),
+            },
             elapsed,
             total: load.end(),
             requests: load.requests_max.map(|most| (self.ledger.ended(), most)),

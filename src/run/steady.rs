@@ -2,7 +2,7 @@
 
 use super::in_time::{InTime, Known};
 use crate::plan::Plan;
-use crate::record::Snapshot;
+use crate::record::{NOT_STEADY, Snapshot};
 use std::sync::Mutex;
 
 /// Counts of the first measured phase.
@@ -38,11 +38,14 @@ impl SteadyState {
         known.all += new.all;
         known.in_time += new.in_time;
         let Some(share) = known.share() else {
-            return Err(format!("nothing was measured in phase `{}`", self.phase_name));
+            return Err(format!(
+                "{NOT_STEADY}: nothing was measured in phase `{}`",
+                self.phase_name
+            ));
         };
         if share < self.needed {
             return Err(format!(
-                "the steady state did not hold: {:.1} % in time in phase `{}`, {:.1} % needed",
+                "{NOT_STEADY}: {:.1} % in time in phase `{}`, {:.1} % needed",
                 100.0 * share,
                 self.phase_name,
                 100.0 * self.needed

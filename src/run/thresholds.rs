@@ -8,7 +8,7 @@
 use super::watch::{SoFar, Standing};
 use crate::base::Nanos;
 use crate::objective::{Aggregation, Metric, Threshold, ThresholdError, Tripped};
-use crate::plan::{Arrivals, Plan};
+use crate::plan::Plan;
 use crate::record::{Cell, Snapshot, Tag};
 use std::collections::BTreeSet;
 
@@ -82,18 +82,15 @@ pub fn can_be_lost(threshold: &Threshold, plan: &Plan) -> bool {
 impl Watched {
     fn of(threshold: Threshold, plan: &Plan) -> Option<Watched> {
         let allowed = threshold.may_break()?;
-        let label = threshold.label.as_ref().map(|(key, name)| (key.as_str(), name.as_str()));
+        let scope = &threshold.scope;
         let load = &plan.load;
         let numbered = |n: usize| n as u16;
         let phases: BTreeSet<u16> = (load.phases.iter().enumerate())
-            .filter(|(_, p)| match label {
-                Some(("phase", name)) => p.name == name,
-                _ => p.measured,
-            })
+            .filter(|(_, p)| scope.has_phase(&p.name, p.measured))
             .map(|(i, _)| numbered(i))
             .collect();
         let requests: BTreeSet<u16> = (load.requests.iter().enumerate())
-            .filter(|(_, r)| label.is_none_or(|(key, name)| key != "request" || r.name == name))
+            .filter(|(_, r)| scope.has_request(&r.name))
             .map(|(i, _)| numbered(i))
             .collect();
         let may_break = match allowed > 0.0 {
@@ -167,7 +164,6 @@ fn errors(cell: &Cell) -> u64 {
 /// closed loop that is limited by time alone, where the target decides.
 fn planned_at_most(plan: &Plan, phases: &BTreeSet<u16>, requests: &BTreeSet<u16>) -> Option<f64> {
     let load = &plan.load;
-    let is_closed = matches!(load.arrivals, Arrivals::Closed { .. });
     // Who asks again may do so in a later phase.
     let is_counted = |i: usize| load.retry.is_some() || phases.contains(&(i as u16));
     let scheduled: f64 = (load.phases.iter().enumerate())
@@ -175,7 +171,7 @@ fn planned_at_most(plan: &Plan, phases: &BTreeSet<u16>, requests: &BTreeSet<u16>
         .map(|(_, p)| p.expected_requests())
         .sum();
     let limited = load.requests_max.map(|most| most as f64);
-    let firsts = match (is_closed, limited) {
+    let firsts = match (load.is_closed(), limited) {
         (true, most) => most?,
         (false, Some(most)) => scheduled.min(most),
         (false, None) => scheduled,
@@ -192,7 +188,7 @@ fn planned_at_most(plan: &Plan, phases: &BTreeSet<u16>, requests: &BTreeSet<u16>
 mod tests {
     use super::*;
     use crate::base::Histogram;
-    use crate::plan::{HostFacts, LoadPlan, PhasePlan, RequestPlan};
+    use crate::plan::{Arrivals, HostFacts, LoadPlan, PhasePlan, RequestPlan};
     use crate::record::Ledger;
 
     /// A second of warm-up and nine of load at 100/s, three of four requests of which are `a`.

@@ -9,7 +9,6 @@ use crate::record::{Cause, Ledger, Outcome};
 pub struct Progress {
     pub target: String,
     pub profile: String,
-    pub phase: String,
     /// The names of all phases, in order, and the place of the one that goes on, or their number
     /// once all are over.
     pub phases: Vec<String>,
@@ -41,8 +40,19 @@ pub struct Progress {
     pub thresholds: Vec<SoFar>,
 }
 
-/// The response times known in one second, by decade: up to 1 ms, 10 ms, 100 ms, 1 s, and above.
-pub type HeatSecond = [u64; 5];
+impl Progress {
+    /// The name of the phase that goes on; once all are over, what is in flight is waited for.
+    pub fn phase(&self) -> &str {
+        self.phases.get(self.phase_index).map_or("drain", String::as_str)
+    }
+}
+
+/// Upper edges of all rows of a heat map but the last.
+pub const HEAT_EDGES: [Nanos; 4] =
+    [Nanos::from_millis(1), Nanos::from_millis(10), Nanos::from_millis(100), Nanos::SECOND];
+
+/// The response times known in one second, up to each edge and above the last.
+pub type HeatSecond = [u64; HEAT_EDGES.len() + 1];
 
 /// A node as it is now.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -103,11 +113,66 @@ impl Percentiles {
     }
 }
 
+/// Where a study of several runs stands, as the next of them begins.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StudyNow {
+    /// Counted from 1.
+    pub run: usize,
+    pub runs: Runs,
+    /// What is run: `garage at 508.5/s for 20 s: doubling`.
+    pub what: String,
+    /// What the runs before it have shown.
+    pub so_far: Vec<String>,
+    /// What the runs after it will take.
+    pub after: Nanos,
+}
+
+/// How many runs a study makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Runs {
+    Known(usize),
+    /// As far as can be told: what the runs show decides.
+    About(usize),
+}
+
+impl Default for Runs {
+    fn default() -> Self {
+        Runs::Known(0)
+    }
+}
+
 /// A watcher never slows the run: it is called from the conductor's own thread.
 pub trait Watcher {
     fn progress(&mut self, progress: &Progress);
     /// Something happened, at an instant of the run: one line for people.
     fn note(&mut self, at: Nanos, text: &str);
+    /// The next run of a study begins.
+    fn study(&mut self, now: &StudyNow);
+    /// Something about a study, between its runs: one line for people.
+    fn say(&mut self, text: &str);
+}
+
+/// Both see everything.
+impl<B: Watcher> Watcher for (Box<dyn Watcher>, B) {
+    fn progress(&mut self, progress: &Progress) {
+        self.0.progress(progress);
+        self.1.progress(progress);
+    }
+
+    fn note(&mut self, at: Nanos, text: &str) {
+        self.0.note(at, text);
+        self.1.note(at, text);
+    }
+
+    fn study(&mut self, now: &StudyNow) {
+        self.0.study(now);
+        self.1.study(now);
+    }
+
+    fn say(&mut self, text: &str) {
+        self.0.say(text);
+        self.1.say(text);
+    }
 }
 
 /// Watches nothing.
@@ -116,4 +181,6 @@ pub struct Silent;
 impl Watcher for Silent {
     fn progress(&mut self, _: &Progress) {}
     fn note(&mut self, _: Nanos, _: &str) {}
+    fn study(&mut self, _: &StudyNow) {}
+    fn say(&mut self, _: &str) {}
 }

@@ -1,14 +1,14 @@
 //! Several targets under one profile, one after the other, and what can be said of the difference.
 
+use super::outlook::Outlook;
 use super::setup::{Setup, StudyError, prepare};
 use super::single::{Ran, RunOptions, run_once};
 use crate::analysis::{self, Comparison};
-use crate::base::Nanos;
 use crate::gate;
 use crate::plan::{Plan, compile};
 use crate::profile::Profile;
 use crate::record::Record;
-use crate::run::{End, Watcher};
+use crate::run::{End, Runs, StudyNow, Watcher};
 use crate::target::Target;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -57,10 +57,18 @@ pub fn compare(
     let plans = plans(targets, profile, options.seed, &setup)?;
     let folders = folders(targets, &options.folder);
     let mut runs: Vec<Ran> = Vec::new();
+    let mut outlook = Outlook::default();
     for (index, (plan, folder)) in plans.iter().zip(&folders).enumerate() {
-        let text = format!("run {} of {}: {}", index + 1, plans.len(), plan.target);
-        watcher.note(Nanos::ZERO, &text);
+        watcher.study(&StudyNow {
+            run: index + 1,
+            runs: Runs::Known(plans.len()),
+            what: plan.target.clone(),
+            so_far: runs.iter().map(so_far).collect(),
+            after: outlook.of(plans[index + 1..].iter().map(|p| p.load.end())),
+        });
+        outlook.begins();
         let ran = run_once(plan, &setup, &options.run, folder, watcher)?;
+        outlook.ended(plan.load.end());
         let is_complete = ran.end == End::Complete;
         runs.push(ran);
         if !is_complete {
@@ -69,6 +77,14 @@ pub fn compare(
     }
     let comparison = judge(&runs);
     Ok(Compared { runs, comparison })
+}
+
+/// `garage 43.1 % in time`.
+fn so_far(ran: &Ran) -> String {
+    let s = &ran.summary;
+    let share = analysis::share(s.in_time, s.ledger.planned);
+    let share = share.map_or("nothing".into(), |share| format!("{:.1} %", share * 100.0));
+    format!("{} {share} in time", s.target)
 }
 
 /// The plans of [`compare`], of which nothing is run.

@@ -1,5 +1,6 @@
 //! All drills that fit a target, after one run without any fault, and the card that they make.
 
+use super::outlook::Outlook;
 use super::setup::{Setup, StudyError, prepare};
 use super::single::{Ran, RunOptions, run_undisturbed};
 use crate::analysis;
@@ -8,7 +9,7 @@ use crate::base::Nanos;
 use crate::gate;
 use crate::plan::{Plan, PlanError, compile};
 use crate::profile::Profile;
-use crate::run::{End, Watcher};
+use crate::run::{End, Runs, StudyNow, Watcher};
 use crate::target::Target;
 use std::path::PathBuf;
 
@@ -83,19 +84,34 @@ pub fn drill(
     let control_plan = control(target, profiles, &drills, options.seed, &setup)?;
     let mut control = None;
     let counts: Vec<usize> = drills.iter().map(|d| d.plans.as_ref().map_or(0, Vec::len)).collect();
-    let total = 1 + counts.iter().sum::<usize>();
+    let loads: Vec<Nanos> = control_plan
+        .iter()
+        .chain(drills.iter().flat_map(|d| d.plans.iter().flatten()))
+        .map(|plan| plan.load.end())
+        .collect();
+    let mut outlook = Outlook::default();
+    let mut so_far = Vec::new();
     let mut history = Vec::new();
     loop {
         let n = history.len() + 1;
-        let mut note = |what: &str| {
-            watcher.note(Nanos::ZERO, &format!("run {n} of {total}: {what}"));
+        let mut begins = |outlook: &mut Outlook, so_far: &[String], what: String| {
+            watcher.study(&StudyNow {
+                run: n,
+                runs: Runs::Known(loads.len()),
+                what,
+                so_far: so_far.to_vec(),
+                after: outlook.of(loads[n..].iter().copied()),
+            });
+            outlook.begins();
         };
         match next(&counts, &history) {
             Next::Control => {
                 let Some(plan) = &control_plan else { break };
-                note("no fault, to see what happens anyway");
+                begins(&mut outlook, &so_far, "no fault, to see what happens anyway".into());
                 let folder = options.folder.join(CONTROL);
                 let ran = run_undisturbed(plan, &setup, &options.run, &folder, watcher)?;
+                outlook.ended(plan.load.end());
+                so_far.push(told(CONTROL, &ran));
                 history.push(seen(&ran));
                 control = Some(ran);
             }
@@ -106,9 +122,12 @@ pub fn drill(
                     1 => String::new(),
                     n => format!(", trial {} of {n}", trial + 1),
                 };
-                note(&format!("{}{of_trials}: {}", drill.name, drill.about));
+                let what = format!("{}{of_trials}: {}", drill.name, drill.about);
+                begins(&mut outlook, &so_far, what);
                 let folder = folder_of(options, &drill.name, trial, counts[index]);
                 let ran = run_undisturbed(plan, &setup, &options.run, &folder, watcher)?;
+                outlook.ended(plan.load.end());
+                so_far.push(told(&drill.name, &ran));
                 history.push(seen(&ran));
                 drill.runs.push(ran);
             }
@@ -146,6 +165,11 @@ fn next(counts: &[usize], history: &[Seen]) -> Next {
         before += count;
     }
     Next::Done
+}
+
+/// `kill-leader pass`: of its own thresholds and hypothesis, before the card is made.
+fn told(name: &str, ran: &Ran) -> String {
+    format!("{name} {}", ran.summary.verdict)
 }
 
 fn seen(ran: &Ran) -> Seen {

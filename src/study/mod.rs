@@ -5,6 +5,7 @@
 mod capacity;
 mod compare;
 mod drill;
+mod outlook;
 mod pairs;
 pub mod selftest;
 mod setup;

@@ -1,6 +1,7 @@
 //! Two targets in interleaved pairs of short runs, so that one job can say whether the second is
 //! worse. Minutes and percent choose the pairs; `gate` decides, from the summaries alone.
 
+use super::outlook::{Outlook, START_AND_END_S};
 use super::setup::{Setup, StudyError, prepare};
 use super::single::{RunOptions, holds_record, run_once, stored_runs, summary_of};
 use crate::analysis::Summary;
@@ -10,17 +11,15 @@ use crate::base::{Nanos, clock};
 use crate::gate::{
     self, GATE_KIND, GateCase, GateRule, GatedPairs, Measure, Pair, judge_pair_runs, wants_another,
 };
-use crate::plan::{Arrivals, HostFacts, Plan, PlanError, compile};
+use crate::plan::{HostFacts, Plan, PlanError, compile};
 use crate::profile::Profile;
-use crate::run::{End, Watcher};
+use crate::run::{End, Runs, StudyNow, Watcher};
 use crate::target::Target;
 use rand_xoshiro::rand_core::Rng;
 use std::path::{Path, PathBuf};
 
 /// Runs may be so many times as long as the profile says, where the budget allows it.
 const LONGER: f64 = 3.0;
-/// Start, draining and reading back of one run, until the first pair has shown it.
-const START_AND_END_S: f64 = 3.0;
 /// A budget may be passed by this: what one pair took is not what every pair takes.
 const OVERRUN: f64 = 1.1;
 /// By this it is never passed, whatever was planned.
@@ -62,19 +61,31 @@ pub fn pairs(
     let profile = stretched(profile, planned.slice_s);
     let mut case = case(a, b, &profile, options, &setup)?;
     let started = clock::now();
-    watcher.note(Nanos::ZERO, &announcement(&planned, &case));
+    watcher.say(&announcement(&planned, &case));
     let mut history: Vec<(Summary, Summary)> = Vec::new();
     let mut end = End::Complete;
     let mut leftovers = Vec::new();
+    let mut outlook = Outlook::default();
     while wants_another(planned.pairs, history.len(), believed(&history)) {
         let number = history.len() + 1;
         let mut sides: [Option<Summary>; 2] = [None, None];
-        for side in order(options.seed, number) {
-            let text = format!("pair {number} of {}: {}", planned.pairs, ["A", "B"][side]);
-            watcher.note(Nanos::ZERO, &text);
+        let so_far = judge_pair_runs(&as_pairs(&history), &options.rule).changes_so_far();
+        for (nth, side) in order(options.seed, number).into_iter().enumerate() {
             let plan = &plans(a, b, &profile, options, number, &setup)?[side];
+            let run = 2 * history.len() + nth + 1;
+            // One that may not be believed is made again.
+            let all = 2 * (planned.pairs + history.len() - believed(&history));
+            watcher.study(&StudyNow {
+                run,
+                runs: Runs::Known(all),
+                what: format!("pair {number}, {} = {}", ["A", "B"][side], plan.target),
+                so_far: so_far.clone(),
+                after: outlook.of((run..all).map(|_| plan.load.end())),
+            });
             let folder = options.folder.join(folder_name(number, side));
+            outlook.begins();
             let ran = run_once(plan, &setup, &options.run, &folder, watcher)?;
+            outlook.ended(plan.load.end());
             leftovers.extend(ran.leftovers);
             sides[side] = Some(ran.summary);
             if ran.end != End::Complete {
@@ -93,7 +104,7 @@ pub fn pairs(
             planned.pairs = affordable(options.budget, took.as_secs_f64(), planned.pairs)?;
         }
         if is_spent(options.budget, took, history.len()) {
-            watcher.note(Nanos::ZERO, "the budget is spent");
+            watcher.say("the budget is spent");
             break;
         }
     }
@@ -260,13 +271,12 @@ fn case(
         .map(|p| 0.5 * (p.rate_from + p.rate_to) * p.end.saturating_sub(p.start).as_secs_f64())
         .sum();
     let measured_s = measured_s(profile);
-    let is_closed = matches!(plan.load.arrivals, Arrivals::Closed { .. });
     Ok(GateCase {
         a: a.name.clone(),
         b: b.name.clone(),
         profile: profile.name.clone(),
         measured_s,
-        offered_per_s: (!is_closed).then_some(requests / measured_s),
+        offered_per_s: (!plan.load.is_closed()).then_some(requests / measured_s),
         budget_s: options.budget.as_secs_f64(),
         took_s: 0.0,
     })

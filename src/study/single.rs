@@ -2,7 +2,6 @@
 
 use super::setup::{Setup, StudyError, run_id};
 use crate::analysis::{self, Summary};
-use crate::base::Nanos;
 use crate::gate;
 use crate::generator::{Crew, GeneratorError, Limits};
 use crate::plan::Plan;
@@ -103,7 +102,7 @@ pub fn run_undisturbed(
             let (from, to) = (ran.folder.display(), aside.display());
             StudyError::Refused(format!("renaming {from} to {to}: {e}"))
         })?;
-        watcher.note(Nanos::ZERO, &format!("once more: {why}; record of it: {}", aside.display()));
+        watcher.say(&format!("once more: {why}; record of it: {}", aside.display()));
     }
     run_once(plan, setup, options, folder, watcher)
 }

@@ -86,7 +86,7 @@ pub struct Answer {
     /// By arithmetic, from CPU and cost; `None` where the cost is not known.
     pub expected_per_s: Option<f64>,
     pub trials: Vec<TrialRow>,
-    /// Doubts about single trials, each once.
+    /// Doubts about single trials, each kind once.
     pub doubts: Vec<String>,
 }
 

@@ -14,6 +14,7 @@
 mod answer;
 mod estimate;
 mod objective;
+mod outlook;
 mod progress;
 mod reading;
 mod scale;
@@ -28,6 +29,7 @@ pub use answer::{
 };
 pub use estimate::{Capacity, estimate};
 pub use objective::{BrokenBy, ShareObjective};
+pub use outlook::rest;
 pub use reading::{readings, recovered_after_s};
 pub use scale::{Axis, FitRow, ScalePoint, Scaling, scaling};
 pub use search::{Outcome, Recovery, Search, Step, next};

@@ -2,7 +2,7 @@
 //! break them. `response_time: p(99)<200ms` allows one in a hundred.
 
 use crate::base::Nanos;
-use crate::objective::{Aggregation, Comparator, Metric, Threshold};
+use crate::objective::{Aggregation, Comparator, Metric, Scope, Threshold};
 
 /// What each request of a trial is held against.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,12 +30,11 @@ impl TryFrom<&Threshold> for ShareObjective {
     type Error = String;
 
     fn try_from(t: &Threshold) -> Result<ShareObjective, String> {
-        let request = match &t.label {
-            None => None,
-            Some((key, name)) if key == "request" => Some(name.clone()),
-            Some((key, _)) => {
-                return Err(format!("a trial has one phase and no `{key}` of its own"));
-            }
+        let request = match &t.scope {
+            Scope::Whole => None,
+            Scope::Request(name) => Some(name.clone()),
+            Scope::Phase(_) => return Err("a trial has one phase and no `phase` of its own".into()),
+            Scope::Fault(_) => return Err("a trial has one phase and no `fault` of its own".into()),
         };
         let is_below = matches!(t.comparator, Comparator::Less | Comparator::LessOrEqual);
         let is_above = matches!(t.comparator, Comparator::Greater | Comparator::GreaterOrEqual);

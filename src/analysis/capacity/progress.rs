@@ -36,7 +36,7 @@ pub struct Progress<'a> {
 }
 
 impl<'a> Progress<'a> {
-    pub fn new(search: &'a Search) -> Progress<'a> {
+    fn new(search: &'a Search) -> Progress<'a> {
         Progress {
             search,
             stage: Stage::Growing,
@@ -51,7 +51,20 @@ impl<'a> Progress<'a> {
         }
     }
 
-    pub fn take(&mut self, trial: &Trial) {
+    pub fn after(search: &'a Search, history: &[Trial]) -> Progress<'a> {
+        let mut progress = Progress::new(search);
+        for trial in history {
+            progress.take(trial);
+        }
+        progress
+    }
+
+    /// The highest rate that held and the lowest that failed for good.
+    pub fn bracket(&self) -> (Option<f64>, Option<f64>) {
+        (self.low, self.high)
+    }
+
+    fn take(&mut self, trial: &Trial) {
         if let Some(ended) = self.flawed(trial) {
             if self.disturbed {
                 self.stage = Stage::Ended(ended);

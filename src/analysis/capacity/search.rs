@@ -173,11 +173,7 @@ pub enum Outcome {
 
 /// The next step of a search after these trials, in order. The same history gives the same step.
 pub fn next(search: &Search, history: &[Trial]) -> Step {
-    let mut progress = Progress::new(search);
-    for trial in history {
-        progress.take(trial);
-    }
-    progress.step(history.len())
+    Progress::after(search, history).step(history.len())
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use super::summary::Summary;
 use super::validity::Level;
 use crate::base::Nanos;
 use crate::objective::Verdict;
-use crate::plan::{Arrivals, Plan, RequestPlan};
+use crate::plan::{Plan, RequestPlan};
 use crate::record::Record;
 use crate::target::Role;
 use serde::Serialize;
@@ -174,7 +174,7 @@ fn header(runs: &[Run<'_>], targets: &[String]) -> Header {
         balancing: node(Role::Balancer)
             .and_then(|n| serde_json::to_value(n.settings.balancer.algorithm).ok())
             .and_then(|v| v.as_str().map(|s| s.replace('-', " "))),
-        is_open: !matches!(plan.load.arrivals, Arrivals::Closed { .. }),
+        is_open: !plan.load.is_closed(),
         equal_cpu: equal_cpu(runs, targets),
     }
 }

@@ -95,6 +95,8 @@ pub struct Control {
     /// The hypothesis broke without any fault, and not by chance.
     pub is_noisy: bool,
     pub is_valid: bool,
+    /// What the cores did in a measured second of it, where they were slow.
+    pub slow_machine: Option<String>,
     pub reasons: Vec<String>,
 }
 
@@ -159,6 +161,7 @@ fn control_of(run: &Run<'_>) -> Control {
         worst_share: windows().filter_map(|w| timeline.in_time_share(w)).min_by(f64::total_cmp),
         is_noisy: windows().any(|window| hypothesis.is_broken_in(&timeline, window)),
         is_valid: s.verdict != crate::objective::Verdict::Invalid,
+        slow_machine: s.slow_machine(0.0).map(String::from),
         reasons: s.reasons.clone(),
     }
 }

@@ -58,6 +58,8 @@ pub struct DrillRow {
     /// All attempts ÷ first attempts once the fault was gone.
     pub amplification_after: Option<f64>,
     pub is_attributable: bool,
+    /// What the cores did in a measured second of the run, where they were slow.
+    pub slow_machine: Option<String>,
     pub verdict: Option<Verdict>,
     pub reasons: Vec<String>,
 }
@@ -149,6 +151,7 @@ fn row(drill: &Drilled<'_>, run: &Run<'_>, fault: &FaultSummary) -> DrillRow {
         seed: s.seed,
         kind: fault.kind.clone(),
         broke: broke(plan, fault),
+        slow_machine: s.slow_machine(0.0).map(String::from),
         verdict: Some(s.verdict),
         reasons: s.reasons.clone(),
         acknowledged_writes: s.data.acknowledged,

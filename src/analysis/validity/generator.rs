@@ -5,7 +5,7 @@ use super::{About, Doubt, Health, LAG_HARMLESS, Level, busiest_calm, doubt};
 use crate::analysis::queueing::shifted_share;
 use crate::analysis::summary::Summary;
 use crate::base::Nanos;
-use crate::plan::{Arrivals, Plan};
+use crate::plan::Plan;
 use crate::record::{Cause, EventKind, Outcome, Record, Tag};
 
 /// Start lag p99 ÷ response p99 of the calm phases beyond which the lag is a part of the result
@@ -108,7 +108,7 @@ pub(super) fn gaps(record: &Record) -> Option<Doubt> {
 /// Its cores together, and the busiest of its workers: one that is saturated is late, however idle
 /// the others are.
 pub(super) fn busy(health: &Health, plan: &Plan) -> Option<Doubt> {
-    let is_closed = is_closed(plan);
+    let is_closed = plan.load.is_closed();
     let is_late = health.start_lag_p99_ns.is_none_or(|lag| lag > BUSY_LAG);
     let share = busiest(health).filter(|share| *share > CPU_DOUBT && (is_closed || is_late))?;
     let level = if share > CPU_INVALID && !is_closed { Level::Invalid } else { Level::Doubt };
@@ -126,14 +126,10 @@ pub(super) fn busy(health: &Health, plan: &Plan) -> Option<Doubt> {
 
 /// In a closed loop nothing is late; a saturated generator just sends less than the target bears.
 pub(super) fn is_lower_bound(health: &Health, plan: &Plan) -> bool {
-    is_closed(plan) && busiest(health).is_some_and(|share| share > CPU_INVALID)
+    plan.load.is_closed() && busiest(health).is_some_and(|share| share > CPU_INVALID)
 }
 
 fn busiest(health: &Health) -> Option<f64> {
     let shares = [health.generator_core_share, health.busiest_worker_share];
     shares.into_iter().flatten().reduce(f64::max)
-}
-
-pub(super) fn is_closed(plan: &Plan) -> bool {
-    matches!(plan.load.arrivals, Arrivals::Closed { .. })
 }

@@ -38,7 +38,7 @@ pub enum Level {
 }
 
 /// What a doubt is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum About {
     StartLag,
@@ -117,7 +117,7 @@ pub fn examine(record: &Record, s: &Summary, measured: &[Range<u32>]) -> Health 
     let mut doubts = Vec::new();
     doubts.extend(target::no_answers(s));
     doubts.extend(books::open_ledger(s));
-    if !generator::is_closed(plan) {
+    if !plan.load.is_closed() {
         doubts.extend(generator::start_lag(&health, s, plan));
         doubts.extend(generator::unnoticed(record, s));
         doubts.extend(generator::gaps(record));

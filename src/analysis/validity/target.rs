@@ -5,7 +5,7 @@ use super::{About, Doubt, Health, Level, doubt};
 use crate::analysis::summary::{PhaseSummary, Summary};
 use crate::analysis::timeline::Timeline;
 use crate::plan::Plan;
-use crate::record::{EventKind, Record};
+use crate::record::{Event, EventKind, NOT_STEADY, Record};
 
 /// CPU per request away from its calibration.
 pub const WORK_OFF: f64 = 0.1;
@@ -21,8 +21,19 @@ pub(super) fn no_answers(s: &Summary) -> Option<Doubt> {
     })
 }
 
-/// The first measured phase is where the hypothesis has to hold before anything is broken.
+/// The first measured phase is where the hypothesis has to hold before anything is broken. Where it did
+/// not, the run knew it when a fault was due, and injected none.
 pub(super) fn steady_state(record: &Record, s: &Summary) -> Option<Doubt> {
+    let is_refused =
+        |e: &&Event| e.kind == EventKind::FaultSkipped && e.detail.starts_with(NOT_STEADY);
+    if let Some(refused) = record.events.iter().find(is_refused) {
+        return Some(doubt(
+            About::SteadyState,
+            Level::Invalid,
+            format!("{}, so that {} was not injected", refused.detail, refused.subject),
+            "lower the rate, allow more time, or give the target more CPU",
+        ));
+    }
     let first_fault = record.events.iter().find(|e| e.kind == EventKind::FaultInjected)?;
     let held = record.manifest.plan.hypothesis_in_time;
     let first_fault_s = first_fault.at_ns as f64 / 1e9;

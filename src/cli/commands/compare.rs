@@ -77,7 +77,7 @@ fn gate_pairs(args: &CompareArgs) -> Result<u8> {
         folder: folder.clone(),
     };
     let study = {
-        let mut watcher = super::watcher(common.quiet, false);
+        let mut watcher = super::watcher(common.quiet, false, common.dashboard)?;
         study::pairs(&a, &b, &profile, &options, watcher.as_mut())?
     };
     let page = output::write_gate(&folder, &study.gated)?;
@@ -114,7 +114,7 @@ fn run_all(args: &CompareArgs) -> Result<(Compared, Option<PathBuf>)> {
         run: super::run_options(common.threads, common.i_own_these),
         folder: folder.clone(),
     };
-    let mut watcher = super::watcher(common.quiet, false);
+    let mut watcher = super::watcher(common.quiet, false, common.dashboard)?;
     let compared = study::compare(&targets, &profile, &options, watcher.as_mut())?;
     Ok((compared, Some(folder)))
 }

@@ -22,7 +22,7 @@ pub fn run(args: &DrillArgs) -> Result<u8> {
         folder: folder.clone(),
     };
     let drills = {
-        let mut watcher = super::watcher(args.quiet, false);
+        let mut watcher = super::watcher(args.quiet, false, args.dashboard)?;
         study::drill(&target, &profiles, &options, watcher.as_mut())?
     };
     let page = output::write_drills(&folder, &drills)?;

@@ -20,7 +20,7 @@ pub fn run(args: &LoadArgs) -> Result<u8> {
     let is_new = !folder.exists();
     let options = super::run_options(args.run.threads, false);
     let ran = {
-        let mut watcher = super::watcher(args.run.quiet, args.run.no_tui);
+        let mut watcher = super::watcher(args.run.quiet, args.run.no_tui, args.run.dashboard)?;
         study::run_once(&plan, &setup, &options, &folder, watcher.as_mut())
     };
     let is_useless = ran.is_err() && is_new && !has_load(&folder);

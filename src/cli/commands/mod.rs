@@ -19,17 +19,25 @@ pub mod serve;
 pub mod up;
 pub mod verdict;
 
-use crate::live::Live;
+use crate::live::{Live, Web};
+
 use crate::run::{End, Silent, Watcher};
 use crate::study::{Ran, RunOptions};
+use anyhow::{Context, Result};
+use std::net::SocketAddr;
 
-/// Who watches a run: the terminal, plain lines, or nobody.
-fn watcher(quiet: bool, plain: bool) -> Box<dyn Watcher> {
-    match (quiet, plain) {
+/// Who watches a run: the terminal, plain lines or nobody, and browsers where an address is given.
+fn watcher(quiet: bool, plain: bool, dashboard: Option<SocketAddr>) -> Result<Box<dyn Watcher>> {
+    let mut here: Box<dyn Watcher> = match (quiet, plain) {
         (true, _) => Box::new(Silent),
         (false, true) => Box::new(Live::new(false, std::io::stderr())),
         (false, false) => Box::new(Live::stderr()),
-    }
+    };
+    let Some(address) = dashboard else { return Ok(here) };
+    let web = Web::listen(address, crate::report::live_html())
+        .with_context(|| format!("--dashboard {address}: cannot listen there"))?;
+    here.say(&format!("dashboard http://{}/", web.address()));
+    Ok(Box::new((here, web)))
 }
 
 /// How runs are made; a signal ends them from here on.

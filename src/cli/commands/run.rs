@@ -26,7 +26,7 @@ pub fn run(args: &RunArgs) -> Result<u8> {
     let folder = options::record_folder(common.out.as_ref(), &subject, &profile.name)?;
     let options = super::run_options(common.threads, common.i_own_these);
     let ran = {
-        let mut watcher = super::watcher(common.quiet, false);
+        let mut watcher = super::watcher(common.quiet, false, common.dashboard)?;
         study::run_once(&plan, &setup, &options, &folder, watcher.as_mut())?
     };
     let page = output::write_run(&ran.folder, &ran.record, &ran.summary)?;

@@ -3,6 +3,7 @@
 
 use crate::cli::args::Asked;
 use clap::Args;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 #[derive(Debug, Args)]
@@ -160,6 +161,10 @@ pub struct RunningArgs {
     /// Say nothing while it runs
     #[arg(long)]
     pub quiet: bool,
+    /// Serve the live view as a web page at this address or port, and its numbers for Prometheus at
+    /// /metrics
+    #[arg(long, value_name = "ADDRESS", value_parser = crate::cli::options::dashboard)]
+    pub dashboard: Option<SocketAddr>,
     /// Plain lines while it runs, also on a terminal
     #[arg(long)]
     pub no_tui: bool,

@@ -119,6 +119,16 @@ impl MeasureResult {
     }
 }
 
+impl PairGate {
+    /// `CPU per 1000 ok +11.6 %`, of what the verdict will wait for: to look at, not to decide by.
+    pub fn changes_so_far(&self) -> Vec<String> {
+        let text = |m: &MeasureResult| {
+            format!("{} {:+.1} {}", m.measure.label(), m.change * 100.0, unit(m.measure))
+        };
+        self.measures.iter().filter(|m| m.decides).map(text).collect()
+    }
+}
+
 /// Whether a study that planned so many pairs runs another one: a pair that may not be believed is
 /// run again, as long as not too many were left out for any verdict.
 pub fn wants_another(planned: usize, ran: usize, believed: usize) -> bool {

@@ -140,8 +140,10 @@ mod tests {
 
     #[test]
     fn what_is_not_there_is_said() {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let error = by_port(free.port()).unwrap_err().to_string();
+        // Bound, so that no other test takes the port, and not listening.
+        let idle = tokio::net::TcpSocket::new_v4().unwrap();
+        idle.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let error = by_port(idle.local_addr().unwrap().port()).unwrap_err().to_string();
         assert!(error.contains("nothing listens on TCP port"), "{error}");
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("pid");

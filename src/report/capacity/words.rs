@@ -277,7 +277,8 @@ pub fn demand(sizing: &Sizing) -> Vec<String> {
 
 pub fn assumed(sizing: &Sizing) -> Vec<[String; 4]> {
     let row = |a: &crate::analysis::capacity::Assumed| {
-        [a.key.clone(), number(a.value), a.what.clone(), a.source.clone()]
+        // As it would be typed.
+        [a.key.clone(), a.value.to_string(), a.what.clone(), a.source.clone()]
     };
     sizing.assumptions.iter().map(row).collect()
 }
@@ -378,6 +379,6 @@ fn number(value: f64) -> String {
         v if v == v.round() && v < 1e15 => format!("{value:.0}"),
         v if v >= 100.0 => format!("{value:.0}"),
         v if v >= 1.0 => format!("{value:.1}"),
-        _ => format!("{value:.3}"),
+        v => format!("{value:.0$}", (2.0 - v.log10().floor()) as usize),
     }
 }

@@ -126,12 +126,14 @@ pub fn reasons(card: &DrillCard) -> Vec<String> {
 
 pub fn control(control: &Control) -> String {
     let share = |s: Option<f64>| s.map_or("–".into(), percent);
+    let slow = control.slow_machine.as_ref();
     format!(
-        "Without any fault: {} of {} requests in time, {} in the worst two seconds, {} failed.",
+        "Without any fault: {} of {} requests in time, {} in the worst two seconds, {} failed{}.",
         share(control.in_time_share),
         count_text(control.requests),
         share(control.worst_share),
-        count_text(control.failed_requests)
+        count_text(control.failed_requests),
+        slow.map_or(String::new(), |slow| format!("; meanwhile {slow}"))
     )
 }
 

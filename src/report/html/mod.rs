@@ -6,6 +6,7 @@ mod data;
 mod fates;
 mod frame;
 mod lanes;
+mod live;
 mod nodes;
 mod page;
 mod plotly;
@@ -16,6 +17,7 @@ use super::text::{header_lines, verdict_line};
 use crate::analysis::{Comparison, Run, compare};
 pub(super) use data::round as significant;
 pub(super) use frame::{Frame, figure, head, named_rows, verdict_card, without_scripts};
+pub use live::live_html;
 use page::Page;
 pub(super) use tables::{scroll, validity};
 

@@ -15,7 +15,7 @@ use crate::analysis::{
 };
 use crate::base::Nanos;
 use crate::objective::{Met, Objective, Threshold, Verdict};
-use crate::plan::{Arrivals, LoadPlan};
+use crate::plan::LoadPlan;
 use crate::record::Record;
 
 /// Columns of the screen that it fits.
@@ -87,7 +87,7 @@ fn push_times(out: &mut String, s: &Summary, record: &Record) {
     if let Some(sentence) = difference_of(s, load) {
         push(out, &sentence);
     }
-    if let Arrivals::Closed { .. } = load.arrivals {
+    if load.is_closed() {
         push(
             out,
             &format!(

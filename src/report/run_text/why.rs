@@ -4,7 +4,7 @@
 use crate::analysis::comparison::count_text;
 use crate::analysis::{About, Summary};
 use crate::base::Nanos;
-use crate::plan::{Arrivals, LoadPlan};
+use crate::plan::LoadPlan;
 
 /// Response ÷ service time from which the difference deserves a sentence.
 const APART: f64 = 1.2;
@@ -25,7 +25,7 @@ pub fn difference_of(s: &Summary, load: &LoadPlan) -> Option<String> {
     let gap = response.saturating_sub(service);
     let is_major = |part: Option<Nanos>| part.is_some_and(|p| p.0 * 2 >= gap.0);
     let is_late = is_major(s.start_lag_ns.named(name));
-    let cause = if is_late && matches!(load.arrivals, Arrivals::Closed { .. }) {
+    let cause = if is_late && load.is_closed() {
         // Validity may have said so.
         if s.validity.doubts.iter().any(|d| d.about == About::Generator) {
             return None;
@@ -43,11 +43,10 @@ pub fn difference_of(s: &Summary, load: &LoadPlan) -> Option<String> {
 }
 
 fn why_waited(s: &Summary, load: &LoadPlan) -> String {
-    let is_open = !matches!(load.arrivals, Arrivals::Closed { .. });
     let carries = in_flight_limit(load);
     // Workers share the cap, and a connection that is being made carries nothing yet.
     let is_at_cap = |most: u32| u64::from(most) * 20 >= carries * 19;
-    if is_open && s.generator.in_flight_max.is_some_and(is_at_cap) {
+    if !load.is_closed() && s.generator.in_flight_max.is_some_and(is_at_cap) {
         let most = count_text(u64::from(load.connections_max));
         let how = match streams(load) {
             1 => "raise -c".to_string(),
@@ -85,6 +84,7 @@ mod tests {
     use super::*;
     use crate::analysis::testing::{Builder, power_off_story};
     use crate::analysis::{Doubt, Level, summarise};
+    use crate::plan::Arrivals;
     use crate::plan::{Http2Plan, Protocol, TlsPlan};
 
     fn waited(change: impl FnOnce(&mut Summary, &mut LoadPlan)) -> String {

@@ -4,18 +4,20 @@
 mod trial;
 
 use super::compare::folder_name;
+use super::outlook::Outlook;
 use super::setup::{StudyError, prepare};
 use super::single::{RunOptions, run_once};
-use crate::analysis::Summary;
 use crate::analysis::capacity::{
     Answer, BrokenBy, GroupSize, Outcome, Purpose, Search, ShareObjective, Step, Trial, TrialRow,
-    next,
+    next, rest,
 };
+use crate::analysis::{About, Summary};
 use crate::base::{Nanos, clock};
 use crate::plan::{Plan, StartPlan};
 use crate::profile::{ArrivalKind, Profile, ProfileFault};
-use crate::run::{End, Watcher};
+use crate::run::{End, Runs, StudyNow, Watcher};
 use crate::target::Target;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -70,14 +72,30 @@ pub fn capacity(
     let setup = prepare(&targets.iter().collect::<Vec<_>>(), Some(profile))?;
     let situations: &[bool] = if options.fault.is_some() { &[false, true] } else { &[false] };
     let mut found = Capacities { answers: Vec::new(), trials: Vec::new(), end: End::Complete };
-    let searches = targets.iter().flat_map(|t| situations.iter().map(move |with| (t, *with)));
-    for (index, (target, with_fault)) in searches.enumerate() {
-        let trials = Trials { target, profile, setup: &setup, options, with_fault };
-        // What cannot be planned is refused before anything runs.
-        let expected = trials.expected_per_s()?;
-        let search = search(options, expected);
-        let folder = options.folder.join(search_folder(index, target, with_fault));
-        let mut study = Study { trials, search, folder, watcher: &mut *watcher, rows: Vec::new() };
+    // What cannot be planned is refused before anything runs.
+    let searches = targets
+        .iter()
+        .flat_map(|target| situations.iter().map(move |with_fault| (target, *with_fault)))
+        .map(|(target, with_fault)| {
+            let trials = Trials { target, profile, setup: &setup, options, with_fault };
+            let expected_per_s = trials.expected_per_s()?;
+            let search = search(options, expected_per_s);
+            Ok(Planned { trials, search, expected_per_s })
+        })
+        .collect::<Result<Vec<Planned<'_>>, StudyError>>()?;
+    let mut outlook = Outlook::default();
+    for (index, planned) in searches.iter().enumerate() {
+        let Trials { target, with_fault, .. } = planned.trials;
+        let later = searches[index + 1..].iter().flat_map(|planned| planned.rest(&[])).collect();
+        let mut study = Study {
+            planned,
+            folder: options.folder.join(search_folder(index, target, with_fault)),
+            later,
+            outlook: &mut outlook,
+            watcher: &mut *watcher,
+            history: Vec::new(),
+            rows: Vec::new(),
+        };
         let outcome = study.run(&mut found)?;
         let fault = options.fault.as_ref().filter(|_| with_fault).map(|f| f.name.clone());
         let rows = study.rows;
@@ -85,7 +103,7 @@ pub fn capacity(
         let mut answer =
             Answer::new(target.name.clone(), fault, servers, outcome, rows, options.seed);
         answer.unit_cores = Some(setup.facts.unit_cores).filter(|cores| *cores > 0.0);
-        answer.expected_per_s = expected.filter(|_| !with_fault);
+        answer.expected_per_s = planned.expected_per_s.filter(|_| !with_fault);
         answer.doubts = doubts(&found.trials[found.trials.len() - answer.trials.len()..]);
         found.answers.push(answer);
         if found.end != End::Complete {
@@ -147,74 +165,112 @@ fn sizes(target: &Target) -> Vec<GroupSize> {
         .collect()
 }
 
-/// Each doubt that did not make its trial unbelievable, once.
+/// What made a trial doubtful and not unbelievable, each kind once: of which trial, in its words, and
+/// in how many others.
 fn doubts(trials: &[(PathBuf, Summary)]) -> Vec<String> {
-    let mut all: Vec<String> = Vec::new();
+    let mut kinds: Vec<(About, String, usize)> = Vec::new();
     for (folder, summary) in trials {
         let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        let mut of_trial = BTreeSet::new();
         for doubt in &summary.validity.doubts {
-            let is_known = |text: &String| text.ends_with(&format!(": {}", doubt.seen));
-            if !all.iter().any(is_known) {
-                all.push(format!("{name}: {}", doubt.seen));
+            if !of_trial.insert(doubt.about) {
+                continue;
+            }
+            match kinds.iter_mut().find(|(about, ..)| *about == doubt.about) {
+                Some((.., others)) => *others += 1,
+                None => kinds.push((doubt.about, format!("{name}: {}", doubt.seen), 0)),
             }
         }
     }
-    all
+    let text = |(_, first, others): (About, String, usize)| match others {
+        0 => first,
+        1 => format!("{first}; one more trial was doubtful for such a reason"),
+        n => format!("{first}; {n} more trials were doubtful for such a reason"),
+    };
+    kinds.into_iter().map(text).collect()
+}
+
+/// A search before its first trial.
+struct Planned<'a> {
+    trials: Trials<'a>,
+    search: Search,
+    /// By arithmetic; `None` when the cost of a request is not known.
+    expected_per_s: Option<f64>,
+}
+
+impl Planned<'_> {
+    /// How long the load of each trial will last that is still to come, as far as can be told.
+    fn rest(&self, history: &[Trial]) -> Vec<Nanos> {
+        let steps = rest(&self.search, history, self.expected_per_s);
+        let load = |step: &Step| trial_of(step).map(|(shape, _)| self.trials.lasts(&shape));
+        steps.iter().filter_map(load).collect()
+    }
+}
+
+/// What is run for a step; `None` for the end.
+fn trial_of(step: &Step) -> Option<(Shape, Purpose)> {
+    Some(match *step {
+        Step::Measure { rate_per_s, seconds, purpose } => {
+            (Shape::Level { rate_per_s, seconds }, purpose)
+        }
+        Step::Overload { rate_per_s, seconds, return_to_per_s, recover_within_s } => (
+            Shape::Overload { rate_per_s, seconds, return_to_per_s, recover_within_s },
+            Purpose::Overload,
+        ),
+        Step::Done(_) => return None,
+    })
 }
 
 /// One search while it goes on.
 struct Study<'a> {
-    trials: Trials<'a>,
-    search: Search,
+    planned: &'a Planned<'a>,
     folder: PathBuf,
+    /// The loads of the searches after it.
+    later: Vec<Nanos>,
+    outlook: &'a mut Outlook,
     watcher: &'a mut dyn Watcher,
+    history: Vec<Trial>,
     rows: Vec<TrialRow>,
 }
 
 impl Study<'_> {
     /// Until its end.
     fn run(&mut self, found: &mut Capacities) -> Result<Outcome, StudyError> {
-        let mut history: Vec<Trial> = Vec::new();
+        let trials = &self.planned.trials;
         let mut asked_for = Nanos::ZERO;
         loop {
-            let (shape, purpose) = match next(&self.search, &history) {
-                Step::Measure { rate_per_s, seconds, purpose } => {
-                    (Shape::Level { rate_per_s, seconds }, purpose)
-                }
-                Step::Overload { rate_per_s, seconds, return_to_per_s, recover_within_s } => (
-                    Shape::Overload { rate_per_s, seconds, return_to_per_s, recover_within_s },
-                    Purpose::Overload,
-                ),
-                Step::Done(outcome) => return Ok(outcome),
+            let step = next(&self.planned.search, &self.history);
+            let Some((shape, purpose)) = trial_of(&step) else {
+                let Step::Done(outcome) = step else { unreachable!("a trial or the end") };
+                return Ok(outcome);
             };
-            let n = history.len() as u64 + 1;
-            self.say(n, &shape, purpose);
+            let n = self.history.len() as u64 + 1;
             let folder = self.folder.join(format!("trial-{n:02}"));
-            let plan = self.trials.plan(&shape, n)?;
-            if history.last().is_some_and(|trial| !trial.holds()) && runs_on(&plan) {
-                let has_held = history.iter().any(Trial::holds);
+            let plan = trials.plan(&shape, n)?;
+            if self.history.last().is_some_and(|trial| !trial.holds()) && runs_on(&plan) {
+                let has_held = self.history.iter().any(Trial::holds);
                 self.let_it_catch_up(if has_held { asked_for } else { CATCH_UP_MAX });
             }
             asked_for = plan.load.end();
-            let ran = run_once(
-                &plan,
-                self.trials.setup,
-                &self.trials.options.run,
-                &folder,
-                self.watcher,
-            )?;
+            self.tell(found.trials.len(), &shape, purpose);
+            self.outlook.begins();
+            let ran = run_once(&plan, trials.setup, &trials.options.run, &folder, self.watcher)?;
+            self.outlook.ended(plan.load.end());
             if let Some(why) = ran.end.why() {
-                let held = history.iter().filter(|t| t.flaw.is_none() && t.holds());
-                let held_per_s = held.map(|t| t.rate_per_s).reduce(f64::max);
+                let held_per_s = self.held().map(|t| t.rate_per_s).reduce(f64::max);
                 found.end = ran.end;
                 return Ok(Outcome::Stopped { why, held_per_s });
             }
-            let row = self.trials.row(&ran, &shape, purpose, &name_of(&self.folder, &folder))?;
+            let row = trials.row(&ran, &shape, purpose, &name_of(&self.folder, &folder))?;
             self.conclude(&row.trial);
-            history.push(row.trial.clone());
+            self.history.push(row.trial.clone());
             self.rows.push(row);
             found.trials.push((ran.folder, ran.summary));
         }
+    }
+
+    fn held(&self) -> impl Iterator<Item = &Trial> {
+        self.history.iter().filter(|t| t.flaw.is_none() && t.holds())
     }
 
     /// A target that answers late rather than not at all still works on what the last trial asked of
@@ -222,14 +278,16 @@ impl Study<'_> {
     /// most as much time again as it was asked for.
     fn let_it_catch_up(&mut self, lasts: Nanos) {
         let text = format!("  waiting for {lasts}: the target runs on, and may have to catch up");
-        self.watcher.note(Nanos::ZERO, &text);
+        self.watcher.say(&text);
         let until = clock::now() + lasts;
-        while clock::now() < until && self.trials.options.run.signal.load(Ordering::Relaxed) == 0 {
+        let signal = &self.planned.trials.options.run.signal;
+        while clock::now() < until && signal.load(Ordering::Relaxed) == 0 {
             std::thread::sleep(SIGNAL_LOOK);
         }
     }
 
-    fn say(&mut self, n: u64, shape: &Shape, purpose: Purpose) {
+    /// Of the trial that begins, after so many of this command.
+    fn tell(&mut self, before: usize, shape: &Shape, purpose: Purpose) {
         let why = match purpose {
             Purpose::Grow => "doubling",
             Purpose::Again => "once more",
@@ -238,10 +296,27 @@ impl Study<'_> {
             Purpose::Confirm => "confirming",
             Purpose::Overload => "an overload, and does it come back?",
         };
-        let fault = if self.trials.with_fault { ", with the fault" } else { "" };
-        let target = &self.trials.target.name;
-        let text = format!("{target}{fault}: trial {n}, {shape}: {why}");
-        self.watcher.note(Nanos::ZERO, &text);
+        let trials = &self.planned.trials;
+        let fault = if trials.with_fault { ", with the fault" } else { "" };
+        let rest = self.planned.rest(&self.history);
+        let later = rest.iter().skip(1).chain(&self.later);
+        let now = StudyNow {
+            run: before + 1,
+            runs: Runs::About(before + 1 + later.clone().count()),
+            what: format!("{}{fault}, {shape}: {why}", trials.target.name),
+            so_far: self.so_far(),
+            after: self.outlook.of(later.copied()),
+        };
+        self.watcher.study(&now);
+    }
+
+    /// `254.2/s holds`, `1016.9/s fails`: between them lies what is looked for.
+    fn so_far(&self) -> Vec<String> {
+        let failed = self.history.iter().filter(|t| t.flaw.is_none() && !t.holds());
+        let low = self.held().map(|t| t.rate_per_s).reduce(f64::max);
+        let high = failed.map(|t| t.rate_per_s).reduce(f64::min);
+        let text = |rate: Option<f64>, what| rate.map(|rate| format!("{rate:.1}/s {what}"));
+        text(low, "holds").into_iter().chain(text(high, "fails")).collect()
     }
 
     fn conclude(&mut self, trial: &Trial) {
@@ -257,7 +332,7 @@ impl Study<'_> {
             ),
             (None, None) => "nothing was measured".into(),
         };
-        self.watcher.note(Nanos::ZERO, &format!("  {text}"));
+        self.watcher.say(&format!("  {text}"));
     }
 }
 

@@ -45,6 +45,12 @@ impl Trials<'_> {
         Ok(Some(plan.expected_capacity_per_s).filter(|rate| *rate > 0.0))
     }
 
+    /// The load of such a trial.
+    pub fn lasts(&self, shape: &Shape) -> Nanos {
+        let phases = phases(shape, self.options.fault.is_some());
+        phases.iter().fold(Nanos::ZERO, |sum, phase| sum + phase.lasts)
+    }
+
     /// The `n`th trial, with arrivals of its own.
     pub fn plan(&self, shape: &Shape, n: u64) -> Result<Plan, StudyError> {
         let profile = profile_of(self.profile, self.options.fault.as_ref(), shape);

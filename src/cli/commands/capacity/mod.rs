@@ -140,7 +140,7 @@ fn search(args: &CapacityArgs, profile: &Profile) -> Result<(CapacityReport, Cap
         fault,
     };
     let mut found = {
-        let mut watcher = super::watcher(common.quiet, false);
+        let mut watcher = super::watcher(common.quiet, false, common.dashboard)?;
         let found = study::capacity(&targets, profile, &options, watcher.as_mut());
         // What was refused before its first trial leaves no folder; one with a record stays.
         found.inspect_err(|_| drop(std::fs::remove_dir(&folder)))?

@@ -1,19 +1,24 @@
-//! `brunt init URL|COMMAND`: a commented target and profile to begin with.
+//! `brunt init URL|COMMAND`: a commented target and profile to begin with; from a line of curl or a
+//! browser's recording too, with its requests.
 
+mod recorded;
 mod write;
 
 use super::output;
 use crate::cli::exit;
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use recorded::Recording;
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
 pub struct InitArgs {
-    /// A URL, or the command that starts your server: brunt init -- ./shop --port {port}
-    #[arg(required = true, trailing_var_arg = true, value_name = "URL|COMMAND")]
+    /// A URL; the command that starts your server: brunt init -- ./shop --port {port}; a request:
+    /// brunt init -- curl 'http://…' -H '…'; or a visit that your browser recorded: visit.har
+    #[arg(required = true, trailing_var_arg = true, value_name = "URL|COMMAND|HAR")]
     pub subject: Vec<String>,
     /// Where the command's server listens, when it is not told with {port} or {address}
     #[arg(long, value_name = "ADDRESS")]
@@ -26,35 +31,74 @@ pub struct InitArgs {
 /// A file's name and its text.
 type File = (&'static str, String);
 
+/// What is written, and what is to be said about it.
+struct Written {
+    files: Vec<File>,
+    notes: Vec<String>,
+}
+
 pub fn run(args: &InitArgs) -> Result<u8> {
-    let files = files(args)?;
+    let Written { files, notes } = written(args)?;
     write_all(&args.out, &files)?;
     let path = |name: &str| args.out.join(name).display().to_string();
     let (target, profile) = (path("target.toml"), path("profile.toml"));
     output::say(&format!(
         "wrote {target} and {profile}, with the schemas that editors check them by\n\
          look first: brunt run {target} -p {profile} --dry-run\n\
-         then:       brunt run {target} -p {profile}\n"
+         then:       brunt run {target} -p {profile}\n{}",
+        notes.iter().map(|note| format!("{note}\n")).collect::<String>()
     ))?;
     Ok(exit::PASS)
 }
 
-fn files(args: &InitArgs) -> Result<Vec<File>> {
-    let (target, profile) = match args.subject.as_slice() {
-        [url] if url.contains("://") => {
-            if args.listen.is_some() {
-                bail!("--listen: is for a command; a URL says itself where it listens");
-            }
-            write::for_url(url)?
-        }
-        words => write::for_command(&split(words), args.listen)?,
+fn written(args: &InitArgs) -> Result<Written> {
+    let words = args.subject.as_slice();
+    let recording = match words {
+        [path] if path.ends_with(".har") => Some(recorded::har(Path::new(path))?),
+        [curl, _, ..] if curl == "curl" => Some(recorded::curl(words)?),
+        _ => None,
     };
-    Ok(vec![
+    let is_url = matches!(words, [url] if url.contains("://"));
+    if args.listen.is_some() && (is_url || recording.is_some()) {
+        bail!(
+            "--listen: is for a command that starts a server; a URL says itself where it listens"
+        );
+    }
+    let (target, profile, notes) = match &recording {
+        Some(recording) => {
+            let (target, profile, variables) = write::for_recording(recording)?;
+            (target, profile, notes(recording, &variables))
+        }
+        None if is_url => {
+            let (target, profile) = write::for_url(&words[0])?;
+            (target, profile, Vec::new())
+        }
+        None => {
+            let (target, profile) = write::for_command(&split(words), args.listen)?;
+            (target, profile, Vec::new())
+        }
+    };
+    let files = vec![
         ("target.toml", target),
         ("profile.toml", profile),
         (write::TARGET_SCHEMA, crate::target::json_schema()),
         (write::PROFILE_SCHEMA, crate::profile::json_schema()),
-    ])
+    ];
+    Ok(Written { files, notes })
+}
+
+/// What a recording has that is not in the files.
+fn notes(recording: &Recording, variables: &BTreeSet<String>) -> Vec<String> {
+    let mut notes: Vec<String> =
+        recording.left_out.iter().map(|what| format!("left out:   {what}")).collect();
+    if !variables.is_empty() {
+        let names: Vec<&str> = variables.iter().map(String::as_str).collect();
+        notes.push(format!(
+            "credentials are in no file; the profile takes them from the environment: {}",
+            names.join(", ")
+        ));
+    }
+    notes
 }
 
 /// A command in one pair of quotation marks is taken apart at its spaces.
@@ -90,18 +134,22 @@ mod tests {
     use crate::plan::{self, HostFacts, Plan};
     use crate::{profile, target};
 
+    fn files(args: &InitArgs) -> Result<Vec<File>> {
+        written(args).map(|written| written.files)
+    }
+
     fn asked(words: &[&str]) -> InitArgs {
         let subject = words.iter().map(|w| (*w).to_string()).collect();
         InitArgs { subject, listen: None, out: PathBuf::from(".") }
     }
 
-    fn written(args: &InitArgs) -> (String, String) {
+    fn texts(args: &InitArgs) -> (String, String) {
         let files = files(args).unwrap();
         (files[0].1.clone(), files[1].1.clone())
     }
 
     fn planned(args: &InitArgs) -> Plan {
-        let (target, profile) = written(args);
+        let (target, profile) = texts(args);
         let target = target::read("target.toml", &target, &[]).unwrap();
         let profile = profile::read("profile.toml", &profile, &[]).unwrap();
         let facts =
@@ -115,6 +163,29 @@ mod tests {
         assert_eq!(plan.load.requests.len(), 1);
         assert!(plan.faults.is_empty() && plan.nodes.is_empty());
         assert!(plan::explain(&plan).contains("/shop"), "{}", plan::explain(&plan));
+    }
+
+    #[test]
+    fn what_is_written_for_a_recorded_request_plans_and_says_where_credentials_are_to_be() {
+        let args = asked(&[
+            "curl",
+            "http://127.0.0.1:8080/a{b}?c=1",
+            "-H",
+            "cookie: s=1",
+            "-d",
+            "line 1\nsays \"{x}\"",
+        ]);
+        let (_, profile) = texts(&args);
+        assert!(profile.contains("${env:COOKIE}") && !profile.contains("s=1"), "{profile}");
+        let (target, without) = (texts(&args).0, profile.replace("${env:COOKIE}", "none"));
+        let target = target::read("target.toml", &target, &[]).unwrap();
+        let profile = profile::read("profile.toml", &without, &[]).unwrap();
+        let facts = HostFacts { network: (77, 1), port: 18080, ..HostFacts::default() };
+        let plan = plan::compile(&target, &profile, 1, &facts).unwrap();
+        assert_eq!(plan.load.requests[0].path, "/a%7Bb%7D?c=1");
+        assert!(written(&args).unwrap().notes[0].ends_with("environment: COOKIE"));
+        let listen = InitArgs { listen: Some("127.0.0.1:1".parse().unwrap()), ..args };
+        assert!(written(&listen).is_err());
     }
 
     #[test]
@@ -133,7 +204,7 @@ mod tests {
     #[test]
     fn the_keys_that_are_only_shown_are_sound_too() {
         for args in [asked(&["http://127.0.0.1:8080/"]), asked(&["./shop {port}"])] {
-            let (target, profile) = written(&args);
+            let (target, profile) = texts(&args);
             let shown = |text: &str| {
                 let keys = text.lines().map(|line| line.strip_prefix("#- ").unwrap_or(line));
                 keys.collect::<Vec<_>>().join("\n")

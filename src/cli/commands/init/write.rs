@@ -1,8 +1,10 @@
 //! The two texts. Lines that begin with `#- ` are keys that a reader may want: without those two
 //! characters and the space they are read (and a test reads them).
 
+use super::recorded::{Part, Recording, literal_path};
 use crate::target::LoadUrl;
 use anyhow::{Result, anyhow, bail};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -23,9 +25,14 @@ url = {url}
         about = quoted(&parsed.authority),
         url = quoted(url),
     );
-    // What is in braces in a path is a placeholder; this path is meant as it is written.
-    let path = parsed.path.replace('{', "%7B").replace('}', "%7D");
-    Ok((target, profile(&path, "")))
+    Ok((target, profile(&page(&literal_path(&parsed.path)), "")))
+}
+
+/// The target of a recording, its profile, and the variables of the environment that it asks for.
+pub fn for_recording(recording: &Recording) -> Result<(String, String, BTreeSet<String>)> {
+    let (target, _) = for_url(&recording.origin())?;
+    let Part { text, variables } = recording.part();
+    Ok((target, profile(&text, ""), variables))
 }
 
 pub fn for_command(command: &[String], listen: Option<SocketAddr>) -> Result<(String, String)> {
@@ -77,10 +84,34 @@ at = \"20s\"
 lasts = \"2s\"
 "
     );
-    Ok((target, profile("/", &fault)))
+    Ok((target, profile(&page("/"), &fault)))
 }
 
-fn profile(path: &str, fault: &str) -> String {
+/// One request to begin with, and what else can be said of one.
+fn page(path: &str) -> String {
+    format!(
+        "
+[[request]]
+name = \"page\"
+weight = 1                        # how often, beside the other requests
+path = {path}
+#- headers = {{ Accept = \"text/html\" }}
+#- expect = {{ status = 200 }}      # else it counts as an error; also body_contains, json
+
+# Another request, with a value in it, every fifth time.
+#- [[request]]
+#- name = \"search\"
+#- weight = 0.25
+#- path = \"/search?q={{word}}\"
+#- [value.word]
+#- choice = {{ of = [\"tea\", \"coffee\"] }}
+",
+        path = quoted(path)
+    )
+}
+
+/// What visitors ask comes last but for the faults.
+fn profile(requests: &str, fault: &str) -> String {
     format!(
         "\
 #:schema ./{PROFILE_SCHEMA}
@@ -110,23 +141,7 @@ name = \"busy\"
 lasts = \"15s\"
 from = \"20/s\"                     # it rises along a line
 rate = \"50/s\"
-
-[[request]]
-name = \"page\"
-weight = 1                        # how often, beside the other requests
-path = {path}
-#- headers = {{ Accept = \"text/html\" }}
-#- expect = {{ status = 200 }}      # else it counts as an error; also body_contains, json
-
-# Another request, with a value in it, every fifth time.
-#- [[request]]
-#- name = \"search\"
-#- weight = 0.25
-#- path = \"/search?q={{word}}\"
-#- [value.word]
-#- choice = {{ of = [\"tea\", \"coffee\"] }}
-{fault}",
-        path = quoted(path),
+{requests}{fault}"
     )
 }
 
@@ -140,6 +155,11 @@ fn role(program: &str) -> String {
     if parts.is_empty() { "server".into() } else { parts.join("-") }
 }
 
-fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     toml::Value::String(text.into()).to_string()
+}
+
+/// A text with line ends in it, too, on one line: JSON's escapes are TOML's.
+pub fn one_line(text: &str) -> String {
+    serde_json::Value::String(text.into()).to_string().replace('\u{7f}', "\\u007f")
 }

@@ -1,0 +1,266 @@
+//! Requests that were recorded elsewhere: a `curl` command line, a browser's HAR file. What of them a
+//! profile keeps is decided here, the same for both.
+
+mod curl;
+mod har;
+
+pub use curl::curl;
+pub use har::har;
+
+use super::write::{one_line, quoted};
+use crate::plan::is_secret_header;
+use crate::target::LoadUrl;
+use anyhow::{Result, anyhow, bail};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+/// Made by the connection, by a cache or by how a browser came there, and not by what is asked.
+const NOT_KEPT: [&str; 17] = [
+    "host",
+    "connection",
+    "proxy-connection",
+    "keep-alive",
+    "content-length",
+    "transfer-encoding",
+    "te",
+    "upgrade",
+    "expect",
+    "if-none-match",
+    "if-modified-since",
+    "cache-control",
+    "pragma",
+    "dnt",
+    "priority",
+    "upgrade-insecure-requests",
+    "range",
+];
+/// Longest name of a request.
+const NAME_MAX: usize = 40;
+/// A value that is nothing but a brace, for bodies that have a placeholder's form in them.
+const BRACE: &str = "brace";
+
+/// One request as it was recorded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recorded {
+    pub method: String,
+    pub url: LoadUrl,
+    pub headers: Vec<(String, String)>,
+    pub body: Option<String>,
+    /// How often it was seen.
+    pub times: u32,
+}
+
+/// Requests to one origin.
+#[derive(Debug, PartialEq)]
+pub struct Recording {
+    pub requests: Vec<Recorded>,
+    /// Lines of the profile's `[transport]`.
+    pub transport: Vec<&'static str>,
+    /// What was left out, in sentences.
+    pub left_out: Vec<String>,
+}
+
+/// A part of a profile, and what it takes from the environment.
+#[derive(Debug, PartialEq)]
+pub struct Part {
+    pub text: String,
+    pub variables: BTreeSet<String>,
+}
+
+impl Recording {
+    /// `http://127.0.0.1:8080/`, which all of them go to.
+    pub fn origin(&self) -> String {
+        origin(&self.requests[0].url)
+    }
+
+    pub fn part(&self) -> Part {
+        let mut part = Part { text: String::new(), variables: BTreeSet::new() };
+        let mut names = BTreeMap::new();
+        for request in &self.requests {
+            push_request(&mut part, request, &unique(name(request), &mut names));
+        }
+        if part.text.contains(&format!("{{{BRACE}}}")) {
+            let _ = write!(
+                part.text,
+                "\n# A brace that is meant as it is, and begins no placeholder.\n[value.{BRACE}]\nchoice = {{ of = [\"{{\"] }}\n"
+            );
+        }
+        if !self.transport.is_empty() {
+            let _ = write!(part.text, "\n[transport]\n{}\n", self.transport.join("\n"));
+        }
+        part
+    }
+}
+
+fn push_request(part: &mut Part, request: &Recorded, name: &str) {
+    let out = &mut part.text;
+    let _ = writeln!(out, "\n[[request]]\nname = {}", quoted(name));
+    let _ = writeln!(out, "weight = {}", request.times);
+    if request.method != "GET" {
+        let _ = writeln!(out, "method = {}", quoted(&request.method));
+    }
+    let _ = writeln!(out, "path = {}", one_line(&literal_path(&request.url.path)));
+    if let Some(body) = &request.body {
+        let _ = writeln!(out, "body = {}", one_line(&literal(body)));
+    }
+    let kept: Vec<&(String, String)> =
+        request.headers.iter().filter(|(name, _)| is_kept(name)).collect();
+    if kept.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "[request.headers]");
+    for (name, value) in kept {
+        let value = match is_secret_header(name) {
+            false => literal(value),
+            true => {
+                let variable = name.to_ascii_uppercase().replace('-', "_");
+                let reference = format!("${{env:{variable}}}");
+                part.variables.insert(variable);
+                reference
+            }
+        };
+        let _ = writeln!(out, "{} = {}", quoted(name), one_line(&value));
+    }
+}
+
+fn is_kept(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    !name.starts_with(':') && !name.starts_with("sec-") && !NOT_KEPT.contains(&name.as_str())
+}
+
+/// What is in braces in a path is a placeholder; this path is meant as it is written.
+pub fn literal_path(path: &str) -> String {
+    path.replace('{', "%7B").replace('}', "%7D")
+}
+
+/// With a value in place of each brace that begins what has a placeholder's form.
+fn literal(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find('{') {
+        let after = &rest[at + 1..];
+        let is_name = |name: &str| {
+            !name.is_empty()
+                && name.chars().all(|c| c.is_ascii_alphanumeric() || "_-.:".contains(c))
+        };
+        let is_placeholder = after.find('}').is_some_and(|end| is_name(&after[..end]));
+        out.push_str(&rest[..at]);
+        match is_placeholder {
+            true => out.push_str(&format!("{{{BRACE}}}")),
+            false => out.push('{'),
+        }
+        rest = after;
+    }
+    out + rest
+}
+
+/// `home`, `search`, `post-cart-items`.
+fn name(request: &Recorded) -> String {
+    let path = request.url.path.split(['?', '#']).next().unwrap_or_default();
+    let slug = slug(path);
+    let slug = if slug.is_empty() { "home".to_string() } else { slug };
+    let name = match request.method.as_str() {
+        "GET" => slug,
+        other => format!("{}-{slug}", other.to_ascii_lowercase()),
+    };
+    // The end of a path tells more of it than its beginning.
+    let skip = name.chars().count().saturating_sub(NAME_MAX);
+    name.chars().skip(skip).collect::<String>().trim_matches('-').to_string()
+}
+
+fn slug(path: &str) -> String {
+    let kept = path.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' });
+    let parts = kept.collect::<String>().to_ascii_lowercase();
+    parts.split('-').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-")
+}
+
+fn unique(name: String, seen: &mut BTreeMap<String, u32>) -> String {
+    let n = seen.entry(name.clone()).or_insert(0);
+    *n += 1;
+    match *n {
+        1 => name,
+        n => unique(format!("{name}-{n}"), seen),
+    }
+}
+
+fn origin(url: &LoadUrl) -> String {
+    format!("{}://{}/", if url.is_tls { "https" } else { "http" }, url.authority)
+}
+
+fn parsed(url: &str) -> Result<LoadUrl> {
+    LoadUrl::parse(url).map_err(|problem| anyhow!("{url}: {problem}"))
+}
+
+/// What HTTP has a method for, and brunt sends.
+fn checked_method(method: &str) -> Result<String> {
+    let method = method.to_ascii_uppercase();
+    match method.as_str() {
+        "CONNECT" | "TRACE" => bail!("a request with the method {method} cannot be repeated"),
+        _ => Ok(method),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recorded(method: &str, url: &str) -> Recorded {
+        Recorded {
+            method: method.into(),
+            url: parsed(url).unwrap(),
+            headers: vec![],
+            body: None,
+            times: 1,
+        }
+    }
+
+    fn part(requests: Vec<Recorded>) -> Part {
+        Recording { requests, transport: vec![], left_out: vec![] }.part()
+    }
+
+    #[test]
+    fn a_name_says_what_is_asked_and_each_is_there_once() {
+        let names: Vec<String> = [
+            ("GET", "http://x/"),
+            ("GET", "http://x/a/B_c.html?q=1"),
+            ("POST", "http://x/cart/items"),
+        ]
+        .map(|(method, url)| name(&recorded(method, url)))
+        .into();
+        assert_eq!(names, ["home", "a-b-c-html", "post-cart-items"]);
+        let long = format!("http://x/{}/end", "very/".repeat(20));
+        assert!(name(&recorded("GET", &long)).ends_with("very-end"));
+        let mut seen = BTreeMap::new();
+        let all = ["a", "a-2", "a", "a"].map(|name| unique(name.into(), &mut seen));
+        assert_eq!(all, ["a", "a-2", "a-2-2", "a-3"]);
+    }
+
+    #[test]
+    fn credentials_come_from_the_environment_and_what_a_connection_makes_is_left_out() {
+        let headers = [
+            ("Cookie", "session=1"),
+            ("X-Api-Key", "abc"),
+            ("Host", "x"),
+            ("sec-fetch-mode", "cors"),
+            ("Accept", "text/html"),
+        ];
+        let headers = headers.map(|(k, v)| (k.to_string(), v.to_string())).into();
+        let Part { text, variables } =
+            part(vec![Recorded { headers, ..recorded("GET", "http://x/") }]);
+        assert_eq!(variables.into_iter().collect::<Vec<_>>(), ["COOKIE", "X_API_KEY"]);
+        assert!(text.contains("\"Cookie\" = \"${env:COOKIE}\""), "{text}");
+        assert!(!text.contains("session=1") && !text.contains("abc"), "{text}");
+        assert!(!text.contains("Host") && !text.contains("sec-fetch"), "{text}");
+        assert!(text.contains("\"Accept\" = \"text/html\""), "{text}");
+    }
+
+    #[test]
+    fn a_body_is_sent_as_it_was_also_where_it_looks_like_a_placeholder() {
+        assert_eq!(literal(r#"{"a":1}"#), r#"{"a":1}"#);
+        assert_eq!(literal("hello {user.name}, {x y} {"), "hello {brace}user.name}, {x y} {");
+        assert_eq!(literal("${env:HOME}"), "${brace}env:HOME}");
+        let body = Some("{id}".to_string());
+        let text = part(vec![Recorded { body, ..recorded("POST", "http://x/") }]).text;
+        assert!(text.contains("body = \"{brace}id}\"") && text.contains("[value.brace]"), "{text}");
+    }
+}
