@@ -35,7 +35,7 @@ pub fn summarise(record: &Record) -> Summary {
     let measured: Vec<Range<u32>> =
         plan.load.phases.iter().filter(|p| p.measured).map(seconds_of).collect();
     let injected = faults.iter().filter_map(|(_, impact)| impact.as_ref());
-    let end = (plan.load.end().min(record.ended).0 / 1_000_000_000) as u32;
+    let end = (record.load_end().0 / 1_000_000_000) as u32;
     let first = measured.first().map_or(0, |seconds| seconds.start);
     let needed = plan.hypothesis_in_time;
     let hypothesis = recovery::Hypothesis::of_run(record, &timeline);
@@ -149,6 +149,13 @@ pub(super) fn seconds_of(phase: &PhasePlan) -> Range<u32> {
     round(phase.start.0)..round(phase.end.0)
 }
 
+/// Those of them that were run: `-n` requests, a guard or a person may end a run before its plan does.
+fn seconds_run(record: &Record, phase: &PhasePlan) -> Range<u32> {
+    let planned = seconds_of(phase);
+    let ended = u32::try_from(record.ended.0.div_ceil(1_000_000_000)).unwrap_or(u32::MAX);
+    planned.start..planned.end.min(ended).max(planned.start)
+}
+
 fn phase_summaries(
     record: &Record,
     timeline: &Timeline,
@@ -172,10 +179,10 @@ fn phase_summaries(
                 service_time_ns: times(record, false, index),
                 is_calm: phase.measured && is_level && !is_hit,
                 is_overloaded: false,
-                busiest: server_loads(record, seconds_of(phase)).into_iter().next(),
+                busiest: server_loads(record, seconds_run(record, phase)).into_iter().next(),
             };
             summary.is_overloaded =
-                !is_hit && is_overloaded(&summary, timeline, seconds_of(phase), plan);
+                !is_hit && is_overloaded(&summary, timeline, seconds_run(record, phase), plan);
             summary
         })
         .collect()
@@ -193,6 +200,9 @@ fn is_overloaded(
     seconds: Range<u32>,
     plan: &Plan,
 ) -> bool {
+    if seconds.is_empty() {
+        return false;
+    }
     let third = ((seconds.end - seconds.start) / 3).max(1);
     let last_third = seconds.end.saturating_sub(third)..seconds.end;
     let late = timeline.in_time_share(last_third.clone()).is_some_and(|s| s < OVERLOADED_IN_TIME);
@@ -274,7 +284,7 @@ fn generator(record: &Record) -> GeneratorSummary {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analysis::testing::{Builder, power_off_story};
+    use crate::analysis::testing::{Builder, planned_for_a_day, power_off_story};
 
     #[test]
     fn totals_cover_the_measured_phases_and_close() {
@@ -285,6 +295,18 @@ mod tests {
         assert_eq!(s.requests["feed"].ledger, s.ledger);
         assert!((s.rate.offered_per_s - s.ledger.planned as f64 / 18.0).abs() < 1e-9);
         assert_eq!(s.phases.iter().map(|p| p.ledger.planned).sum::<u64>(), s.ledger_run.planned);
+    }
+
+    #[test]
+    fn a_run_that_ends_before_its_plan_is_judged_by_what_was_run() {
+        let s = summarise(&planned_for_a_day(Builder::new("garage").overloaded(6..20).build()));
+        let last = s.phases.last().unwrap();
+        assert!(last.is_overloaded && last.busiest.as_ref().unwrap().cpu_share > 0.9, "{last:?}");
+        assert_eq!((last.end_s, s.when_run(last)), (86_400.0, Some((10.0, 20.0))));
+        let mut cut = Builder::new("garage").overloaded(6..20).build();
+        cut.ended = Nanos::from_secs(10);
+        let s = summarise(&cut);
+        assert_eq!(s.when_run(&s.phases[3]), None);
     }
 
     #[test]

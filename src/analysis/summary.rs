@@ -75,6 +75,12 @@ impl Summary {
         (slow > measured * share_max).then_some(told.seen.as_str())
     }
 
+    /// From and to when a phase was run, in seconds; `None` where the run ended before it.
+    pub fn when_run(&self, phase: &PhaseSummary) -> Option<(f64, f64)> {
+        let end_s = phase.end_s.min(self.duration_s);
+        (phase.start_s < end_s).then_some((phase.start_s, end_s))
+    }
+
     /// Whether processes were killed in it.
     pub fn has_deaths(&self) -> bool {
         let is_death = |f: &FaultSummary| f.injected_at_s.is_some() && f.assumed_repair_s.is_some();

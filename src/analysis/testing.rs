@@ -413,6 +413,13 @@ pub fn power_off_story() -> Builder {
         .share(11..12, 0.7)
 }
 
+/// As by `brunt load -n`: the plan goes on for a day, the run ends with its requests.
+pub fn planned_for_a_day(mut record: Record) -> Record {
+    let phases = &mut record.manifest.plan.load.phases;
+    phases.last_mut().unwrap().end = Nanos::from_secs(86_400);
+    record
+}
+
 /// The default comparison in small: garage, vertical, horizontal.
 pub fn trio() -> Vec<Record> {
     let lose =

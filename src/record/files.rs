@@ -151,3 +151,10 @@ pub struct Record {
     /// When the load ended, since the start.
     pub ended: Nanos,
 }
+
+impl Record {
+    /// When the load ended: as planned, or before that with a run that was ended early.
+    pub fn load_end(&self) -> Nanos {
+        self.manifest.plan.load.end().min(self.ended)
+    }
+}

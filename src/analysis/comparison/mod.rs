@@ -59,6 +59,7 @@ pub struct Comparison {
 pub struct Header {
     pub profile: String,
     pub seed: u64,
+    /// Of the load of the longest run.
     pub duration_s: f64,
     pub unit_cores: f64,
     pub period: Nanos,
@@ -160,7 +161,12 @@ fn header(runs: &[Run<'_>], targets: &[String]) -> Header {
     Header {
         profile: plan.profile.clone(),
         seed: plan.seed,
-        duration_s: plan.load.end().as_secs_f64(),
+        duration_s: runs
+            .iter()
+            .map(|r| r.record.load_end())
+            .max()
+            .unwrap_or_default()
+            .as_secs_f64(),
         unit_cores: host.unit_cores,
         period: host.period,
         quota_mechanism: host.quota_mechanism.clone(),
@@ -285,6 +291,7 @@ fn notes(runs: &[Run<'_>], targets: &[String]) -> Vec<String> {
             ));
         }
     }
+    notes.extend(ended_early(runs, targets));
     if let Some(note) = several_changes(runs, targets) {
         notes.push(note);
     }
@@ -292,6 +299,25 @@ fn notes(runs: &[Run<'_>], targets: &[String]) -> Vec<String> {
         notes.push(format!("One run each: differences under {CLAIM_RATIO} × are not claims."));
     }
     notes
+}
+
+/// Runs that ended before their plans, other than by their number of requests.
+fn ended_early(runs: &[Run<'_>], targets: &[String]) -> Vec<String> {
+    let early = runs.iter().zip(targets).filter(|(run, _)| {
+        let load = &run.record.manifest.plan.load;
+        let is_counted = load.requests_max.is_some_and(|n| run.summary.ledger_run.planned >= n);
+        run.record.ended < load.end() && !is_counted
+    });
+    early
+        .map(|(run, name)| {
+            let (ran, planned) = (run.record.ended, run.record.manifest.plan.load.end());
+            format!(
+                "{name} was run for {} s of the planned {} s; what was to come later is not in it.",
+                short(ran.as_secs_f64()),
+                short(planned.as_secs_f64())
+            )
+        })
+        .collect()
 }
 
 /// Neighbours that differ in more than one kind of node do not show what caused a difference.

@@ -2,9 +2,10 @@
 
 use super::bins::{Bins, mean};
 use super::lanes::{Lane, lanes};
+use super::letters::letter;
 use super::nodes::{self, NodesData};
 use crate::analysis::{Comparison, Run, Second, Timeline, merged, share};
-use crate::base::{Histogram, Quantile};
+use crate::base::{Histogram, Nanos, Quantile};
 use crate::record::{EventKind, Heat, Record};
 use serde::Serialize;
 
@@ -17,6 +18,8 @@ const HEAT_COLUMNS_MAX: u32 = 240;
 pub struct ChartData {
     /// Seconds to a point of the timelines.
     pub step: u32,
+    /// Where they end: with the longest run.
+    end_s: f64,
     targets: Vec<TargetData>,
     phases: Vec<PhaseData>,
     faults: Vec<FaultData>,
@@ -63,7 +66,7 @@ struct PhaseData {
 
 #[derive(Debug, Serialize)]
 struct FaultData {
-    letter: char,
+    letter: String,
     name: String,
     start: f64,
     end: f64,
@@ -111,23 +114,25 @@ impl ChartData {
 
 pub fn chart_data(c: &Comparison, runs: &[Run<'_>]) -> ChartData {
     let plan = &runs[0].record.manifest.plan;
+    let end = runs.iter().map(|r| r.record.load_end()).max().unwrap_or_default();
     let timelines: Vec<Timeline> = runs.iter().map(|r| Timeline::of(r.record)).collect();
     let longest = timelines.iter().map(Timeline::end).max().unwrap_or(0);
     let step = Bins::of(longest).step;
     ChartData {
         step,
+        end_s: end.as_secs_f64().ceil().max(1.0),
         targets: (runs.iter().zip(&timelines).zip(&c.targets))
             .map(|((r, timeline), name)| target_data(r, timeline, step, name))
             .collect(),
-        phases: (plan.load.phases.iter())
+        phases: (plan.load.phases.iter().filter(|p| p.start < end))
             .map(|p| PhaseData {
                 name: p.name.clone(),
                 start: p.start.as_secs_f64(),
-                end: p.end.as_secs_f64(),
+                end: p.end.min(end).as_secs_f64(),
             })
             .collect(),
         faults: fault_bands(runs),
-        percentiles: percentiles(c, runs),
+        percentiles: percentiles(c, runs, end),
         in_time_ms: plan.load.in_time.as_millis_f64(),
         hypothesis: plan.hypothesis_in_time,
     }
@@ -234,22 +239,22 @@ fn marks(record: &Record) -> Vec<Mark> {
 /// In force, as the first run that had the fault saw it; the schedule is the same for all.
 fn fault_bands(runs: &[Run<'_>]) -> Vec<FaultData> {
     let names = runs[0].summary.faults.iter().map(|f| &f.name);
-    let end = runs[0].record.manifest.plan.load.end().as_secs_f64();
-    (names.zip('A'..='Z'))
-        .filter_map(|(name, letter)| {
-            let seen = runs.iter().flat_map(|r| &r.summary.faults);
-            let fault = seen.into_iter().find(|f| f.name == *name && f.injected_at_s.is_some())?;
-            let start = fault.injected_at_s?;
-            let end = fault.healed_at_s.unwrap_or(end);
-            Some(FaultData { letter, name: name.clone(), start, end })
+    (names.enumerate())
+        .filter_map(|(index, name)| {
+            runs.iter().find_map(|run| {
+                let fault = run.summary.faults.iter().find(|f| f.name == *name)?;
+                let start = fault.injected_at_s?;
+                let end = fault.healed_at_s.unwrap_or(run.record.load_end().as_secs_f64());
+                Some(FaultData { letter: letter(index), name: name.clone(), start, end })
+            })
         })
         .collect()
 }
 
-fn percentiles(c: &Comparison, runs: &[Run<'_>]) -> Vec<PercentileData> {
+fn percentiles(c: &Comparison, runs: &[Run<'_>], end: Nanos) -> Vec<PercentileData> {
     let phases = &runs[0].record.manifest.plan.load.phases;
     (phases.iter().enumerate())
-        .filter(|(_, phase)| phase.measured)
+        .filter(|(_, phase)| phase.measured && phase.start < end)
         .map(|(index, phase)| {
             let mut data =
                 PercentileData { phase: phase.name.clone(), curves: vec![], overloaded: vec![] };
@@ -303,7 +308,8 @@ fn curve(histogram: &Histogram, target: usize, is_response: bool) -> Option<Curv
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analysis::testing::with_trio;
+    use crate::analysis::testing::{planned_for_a_day, power_off_story, with_trio};
+    use crate::analysis::{compare, summarise};
 
     #[test]
     fn curves_end_where_samples_end_and_overloaded_ones_are_left_out() {
@@ -317,8 +323,19 @@ mod tests {
             let grey = &peak.curves[0].beyond_x;
             assert_eq!((grey[0], grey.last()), (*last, Some(&800.0)));
             assert_eq!((data.step, data.targets[2].offered.len()), (1, 20));
-            assert_eq!(data.faults[0].letter, 'A');
+            assert_eq!((data.faults[0].letter.as_str(), data.end_s), ("A", 20.0));
         });
+    }
+
+    /// `brunt load -n` plans a day, in whose one pixel the whole run would be.
+    #[test]
+    fn the_clock_ends_with_the_run_not_with_its_plan() {
+        let record = planned_for_a_day(power_off_story().build());
+        let summary = summarise(&record);
+        let run = [Run { record: &record, summary: &summary }];
+        let data = chart_data(&compare(&run), &run);
+        assert_eq!((data.end_s, data.phases.last().unwrap().end), (20.0, 20.0));
+        assert!(data.targets[0].lanes.iter().flat_map(|l| &l.bars).all(|b| b.end <= 20.0));
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub struct Bar {
 }
 
 pub fn lanes(run: &Run<'_>) -> Vec<Lane> {
-    let end = run.record.ended.as_secs_f64().max(run.record.manifest.plan.load.end().as_secs_f64());
+    let end = run.record.ended.as_secs_f64();
     let mut all = faults(run, end);
     all.extend(leaders(run.record, end));
     all.extend(spans(run.record, end, LaneKind::Out, |kind| match kind {
@@ -103,7 +103,7 @@ fn spans(
 ) -> Vec<Lane> {
     let mut open: BTreeMap<String, f64> = BTreeMap::new();
     let mut lanes: BTreeMap<String, Vec<Bar>> = BTreeMap::new();
-    let load_end = record.manifest.plan.load.end().0;
+    let load_end = record.load_end().0;
     // After the load everything is stopped, which is no news.
     for event in record.events.iter().filter(|e| e.at_ns > 0 && e.at_ns < load_end) {
         let Some(is_begin) = begins(event.kind) else { continue };

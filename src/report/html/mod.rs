@@ -6,6 +6,7 @@ mod data;
 mod fates;
 mod frame;
 mod lanes;
+mod letters;
 mod live;
 mod nodes;
 mod page;

@@ -2,6 +2,7 @@
 
 use super::data::ChartData;
 use super::frame::{Frame, figure, numbers, verdict_card, without_scripts};
+use super::letters::letter;
 use super::tables::{scroll, target_name};
 use super::{fates, tables};
 use crate::analysis::comparison::{Row, count_text, percent, short, within};
@@ -24,7 +25,6 @@ pub struct Page<'a> {
 
 pub fn render(page: &Page<'_>) -> String {
     let h = &page.comparison.header;
-    let each = if page.runs.len() > 1 { " each" } else { "" };
     let started = started(page.started_wall_ns);
     let mut about = page.about.clone();
     about.push(format!(
@@ -33,7 +33,7 @@ pub fn render(page: &Page<'_>) -> String {
     ));
     let frame = Frame {
         title: &page.title,
-        meta: format!("{started} · seed {} · {:.0} s{each}", h.seed, h.duration_s),
+        meta: format!("{started} · seed {} · {}", h.seed, lasted(page.runs)),
         sections: sections(page),
         main: html! {
             (verdict_card(page.verdict, &page.verdict_line, &page.comparison.reasons, page.sentences))
@@ -74,6 +74,17 @@ fn started(wall_ns: u64) -> String {
     let text = humantime::format_rfc3339_seconds(at).to_string();
     let minute = text.get(..16).unwrap_or(&text);
     format!("{} UTC", minute.replace('T', " "))
+}
+
+/// How long the loads were: `48 s each`, `12 to 48 s`.
+fn lasted(runs: &[Run<'_>]) -> String {
+    let all = || runs.iter().map(|run| run.record.load_end().as_secs_f64());
+    let (least, most) = (all().fold(f64::MAX, f64::min), all().fold(0.0, f64::max));
+    match (least < most, runs) {
+        (true, _) => format!("{} to {} s", short(least), short(most)),
+        (false, [_]) => format!("{} s", short(most)),
+        (false, _) => format!("{} s each", short(most)),
+    }
 }
 
 /// How every target's visitors fared, as one bar each.
@@ -254,8 +265,8 @@ fn legend(page: &Page<'_>) -> Markup {
             @for (index, name) in page.comparison.targets.iter().enumerate() {
                 (target_name(index, name))
             }
-            @for (fault, letter) in page.runs[0].summary.faults.iter().zip('A'..='Z') {
-                span { b.letter { (letter) } (fault.name) ": " (fault.kind) }
+            @for (index, fault) in page.runs[0].summary.faults.iter().enumerate() {
+                span { b.letter { (letter(index)) } (fault.name) ": " (fault.kind) }
             }
         }
     }
@@ -294,14 +305,14 @@ fn fault_table(page: &Page<'_>, names: &[&FaultSummary]) -> Markup {
     html! {
         table.dense {
             thead { tr { @for head in heads { th scope="col" { (head) } } } }
-            @for (fault, letter) in names.iter().zip('A'..='Z') {
-                tbody { (fault_rows(page, fault, letter)) }
+            @for (index, fault) in names.iter().enumerate() {
+                tbody { (fault_rows(page, fault, &letter(index))) }
             }
         }
     }
 }
 
-fn fault_rows(page: &Page<'_>, fault: &FaultSummary, letter: char) -> Markup {
+fn fault_rows(page: &Page<'_>, fault: &FaultSummary, letter: &str) -> Markup {
     let seconds = |s: Option<f64>| s.map_or("–".to_string(), seconds_text);
     let had: Vec<(usize, &FaultSummary)> = (page.runs.iter().enumerate())
         .filter_map(|(i, run)| Some((i, run.summary.faults.iter().find(|f| f.name == fault.name)?)))

@@ -5,7 +5,7 @@ function ownCharts({ D, css, colour, dashes, shell, escape, plain, limit, legend
   const percent = values => values.map(v => v === null ? null : v * 100);
   const charts = { lanes, "in-time": inTime, rate, errors, latency, heat, cpu, "node-cpu": nodeCpu, hits, lag, nodes, percentiles };
   const timelines = Object.keys(charts).filter(id => id !== "percentiles" && document.getElementById(id));
-  const lastOf = D.phases.length ? D.phases[D.phases.length - 1].end : 1;
+  const lastOf = D.end_s;
   let chosen = Math.max(0, busiest());
   // Of charts that have room for one target: which.
   const target = { heat: D.targets.length - 1, "node-cpu": D.targets.length - 1 };
@@ -43,7 +43,15 @@ function ownCharts({ D, css, colour, dashes, shell, escape, plain, limit, legend
   const each = make => D.targets.flatMap((t, i) => make(t, i));
   // Lines that lie on one another stay visible: the first ones are wider.
   const under = i => 2 + 1.3 * Math.max(0, Math.min(D.targets.length, 4) - 1 - i);
-  const lineOf = (t, i, y, more) => ({ x: middle(y), y, name: escape(t.name), mode: "lines", line: { color: colour(i), width: 2, ...(more || {}) } });
+  const lineOf = (t, i, y, more) => dotted({ x: middle(y), y, name: escape(t.name), mode: "lines", line: { color: colour(i), width: 2, ...(more || {}) } });
+
+  // A point without neighbours is no line: it is drawn as a dot.
+  function dotted(trace) {
+    const known = i => trace.y[i] !== null && trace.y[i] !== undefined;
+    const alone = trace.y.map((_, i) => known(i) && !known(i - 1) && !known(i + 1));
+    if (!alone.includes(true)) return trace;
+    return { ...trace, mode: "lines+markers", marker: { color: trace.line.color, size: alone.map(a => a ? 6 : 0), line: { width: 0 } } };
+  }
 
   // Faults in the bands' colour, what they did in the colour of bad news, the rest in the target's.
   function lanes() {
@@ -116,7 +124,7 @@ function ownCharts({ D, css, colour, dashes, shell, escape, plain, limit, legend
     const lines = names.map(name => {
       const same = names.filter(other => role(other) === role(name));
       const dash = dashes[same.indexOf(name) % dashes.length];
-      return { x: middle(t.node_cpu[name]), y: percent(t.node_cpu[name]), name: escape(name), mode: "lines", line: { color: colour(roles.indexOf(role(name))), width: 1.5, dash }, hovertemplate: "%{y:.0f} %" };
+      return dotted({ x: middle(t.node_cpu[name]), y: percent(t.node_cpu[name]), name: escape(name), mode: "lines", line: { color: colour(roles.indexOf(role(name))), width: 1.5, dash }, hovertemplate: "%{y:.0f} %" });
     });
     return [lines, timeline({ rangemode: "tozero", ticksuffix: " %" }, { shapes: [limit(100)], layout: legend() })];
   }
@@ -147,7 +155,7 @@ function ownCharts({ D, css, colour, dashes, shell, escape, plain, limit, legend
   }
 
   function nodes() {
-    const lines = each((t, i) => [{ x: t.nodes_up.map((_, i) => i * D.step), y: t.nodes_up, name: escape(t.name), mode: "lines", line: { color: colour(i), width: under(i), shape: "hv" }, hovertemplate: "%{y} of " + t.nodes_total }]);
+    const lines = each((t, i) => [dotted({ x: t.nodes_up.map((_, i) => i * D.step), y: t.nodes_up, name: escape(t.name), mode: "lines", line: { color: colour(i), width: under(i), shape: "hv" }, hovertemplate: "%{y} of " + t.nodes_total })]);
     const most = Math.max(1, ...D.targets.map(t => t.nodes_total));
     return [lines, timeline({ range: [0, most * 1.08], dtick: Math.max(1, Math.ceil(most / 6)) })];
   }
@@ -190,7 +198,7 @@ function ownCharts({ D, css, colour, dashes, shell, escape, plain, limit, legend
       return { head: ["from, ms"].concat((h.rows[0] || []).map((_, i) => i * h.step + " s")), rows: h.rows.map((row, i) => [h.edges_ms[i], ...row]).reverse() };
     }
     const drawn = charts[id]();
-    const traces = (drawn ? drawn[0] : []).filter(t => t.mode === "lines" && t.x.length && t.showlegend !== false);
+    const traces = (drawn ? drawn[0] : []).filter(t => (t.mode || "").startsWith("lines") && t.x.length && t.showlegend !== false);
     const head = [id === "percentiles" ? "percentile" : "second", ...traces.map(t => plain(t.name))];
     const at = traces.map(t => new Map(t.x.map((x, i) => [x, t.y[i]])));
     const all = [...new Set(traces.flatMap(t => t.x))].sort((a, b) => a - b);

@@ -1,7 +1,7 @@
 //! Tables beside the charts: phase by phase, request by request, whether the numbers may be believed,
 //! and what is needed to have them again.
 
-use crate::analysis::comparison::{count_text, percent};
+use crate::analysis::comparison::{count_text, percent, short};
 use crate::analysis::{About, Comparison, Level, PhaseSummary, Run, Summary, TimeSummary, share};
 use crate::base::Nanos;
 use crate::plan::{self, LoadPlan};
@@ -65,22 +65,26 @@ fn cells(ledger: &Ledger, in_time: u64, response: &TimeSummary) -> Markup {
 }
 
 pub fn phases(runs: &[Run<'_>], c: &Comparison) -> Markup {
-    let of = |name: &str| -> Vec<(usize, &PhaseSummary)> {
-        let found = runs.iter().map(|run| run.summary.phases.iter().find(|p| p.name == name));
-        found.enumerate().filter_map(|(index, phase)| Some((index, phase?))).collect()
+    let of = |name: &str| -> Vec<(usize, &PhaseSummary, f64)> {
+        let found = runs.iter().enumerate().filter_map(|(index, run)| {
+            let phase = run.summary.phases.iter().find(|p| p.name == name)?;
+            Some((index, phase, run.summary.when_run(phase)?.1))
+        });
+        found.collect()
     };
+    let end = |name: &str| of(name).iter().map(|(.., end)| *end).fold(0.0, f64::max);
     let table = html! {
         table.dense {
             (head("phase", (runs.len() > 1).then_some("target"), true))
             @for phase in &runs[0].summary.phases {
-                tbody {
-                    @for (at, (index, p)) in of(&phase.name).into_iter().enumerate() {
+                @if !of(&phase.name).is_empty() { tbody {
+                    @for (at, (index, p, _)) in of(&phase.name).into_iter().enumerate() {
                         tr {
                             @if at == 0 {
                                 th scope="rowgroup" rowspan=(of(&phase.name).len()) {
                                     (p.name) " "
                                     span.soft {
-                                        (format!("{:.0}–{:.0} s", p.start_s, p.end_s))
+                                        (short(p.start_s)) "–" (short(end(&p.name))) " s"
                                         @if !p.measured { " · not measured" }
                                     }
                                 }
@@ -90,7 +94,7 @@ pub fn phases(runs: &[Run<'_>], c: &Comparison) -> Markup {
                             (time(p.service_time_ns.p50)) (time(p.service_time_ns.p99))
                         }
                     }
-                }
+                } }
             }
         }
     };

@@ -159,8 +159,11 @@ fn push_phases(out: &mut String, s: &Summary) {
             (_, Some(p50), _) => format!("p50 {p50}"),
             _ => "too few samples".into(),
         };
-        let seconds = p.end_s - p.start_s;
-        let rate = if seconds > 0.0 { p.ledger.planned as f64 / seconds } else { 0.0 };
+        let Some((from, to)) = s.when_run(p) else {
+            out.push_str(&format!("{:<16}not begun\n", p.name));
+            continue;
+        };
+        let rate = p.ledger.planned as f64 / (to - from);
         out.push_str(&format!("{:<16}{rate:>8.0}/s   {share:>7} in time   {times}\n", p.name));
     }
     out.push('\n');

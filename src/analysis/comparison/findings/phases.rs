@@ -81,7 +81,8 @@ impl Say<'_> {
     pub(super) fn speed(&self) -> Vec<Finding> {
         let rate = |name: &String| {
             let phase = phase_of(&self.runs[0], name);
-            phase.map_or(0.0, |p| p.ledger.planned as f64 / (p.end_s - p.start_s).max(1e-9))
+            let ran = phase.and_then(|p| Some((p, self.runs[0].summary.when_run(p)?)));
+            ran.map_or(0.0, |(p, (from, to))| p.ledger.planned as f64 / (to - from).max(1e-9))
         };
         let Some(phase) = (phases_to_show(self.runs).into_iter())
             .filter(|name| self.alive(name).len() > 1)
