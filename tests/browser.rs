@@ -7,7 +7,7 @@ mod webdriver;
 
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -247,6 +247,51 @@ fn a_run_that_goes_on_is_seen_in_a_browser() {
            text === 'ENDED' ? done(text) : setTimeout(look, 50); }; look(); });",
     );
     assert_eq!(state, "ENDED");
+}
+
+/// A run of so many requests has no length in its plan; this one is over within a second, and has
+/// one point of each line.
+#[test]
+fn a_run_shorter_than_a_second_is_drawn_over_its_whole_width() {
+    let folder = tempfile::tempdir().unwrap();
+    let record = folder.path().join("record");
+    let output = Command::new(env!("CARGO_BIN_EXE_brunt"))
+        .args(["load", &answering(), "-n", "40", "-c", "2", "--quiet", "--out"])
+        .arg(&record)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let browser = Browser::start(1280, 1000);
+    open_file(&browser, &record.join("report.html"));
+    let seen = browser.run(
+        "const rate = document.getElementById('rate'); return { range: rate.layout.xaxis.range, \
+         dots: rate.querySelectorAll('.scatterlayer .point').length, \
+         text: document.querySelector('.meta').textContent + document.querySelector('#numbers').textContent, \
+         repeat: document.querySelector('#repeat').textContent, width: rate.clientWidth };",
+    );
+    assert_eq!(seen["range"], json!([0, 1]), "{seen:#}");
+    assert!(seen["dots"].as_u64() > Some(1), "asked and answered: {seen:#}");
+    assert!(!seen["text"].as_str().unwrap().contains("86400"), "{seen:#}");
+}
+
+/// The address of a server that answers anything, until the tests end.
+fn answering() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            std::thread::spawn(move || {
+                let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
+                while lines.find(String::is_empty).is_some() {
+                    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+                    if (&stream).write_all(answer).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    format!("http://{address}/")
 }
 
 /// Everything that the page has asked for, from the browser's own log of its network.

@@ -26,6 +26,8 @@ pub struct ChartData {
     percentiles: Vec<PercentileData>,
     in_time_ms: f64,
     hypothesis: f64,
+    /// Whether all targets were asked for the same, so that one area shows it.
+    pub is_asked_once: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -44,6 +46,8 @@ struct TargetData {
     nodes: NodesData,
     marks: Vec<Mark>,
     lanes: Vec<Lane>,
+    #[serde(skip)]
+    lanes_left_out: usize,
     heat: HeatData,
 }
 
@@ -110,6 +114,11 @@ impl ChartData {
             _ => true,
         }
     }
+
+    /// Of the targets together.
+    pub fn lanes_left_out(&self) -> usize {
+        self.targets.iter().map(|t| t.lanes_left_out).sum()
+    }
 }
 
 pub fn chart_data(c: &Comparison, runs: &[Run<'_>]) -> ChartData {
@@ -135,7 +144,20 @@ pub fn chart_data(c: &Comparison, runs: &[Run<'_>]) -> ChartData {
         percentiles: percentiles(c, runs, end),
         in_time_ms: plan.load.in_time.as_millis_f64(),
         hypothesis: plan.hypothesis_in_time,
+        is_asked_once: are_asked_the_same(&timelines),
     }
+}
+
+/// Whether no second of one run was asked for more than the same second of another, but for chance:
+/// five standard deviations of two Poisson counts. What only the longer run has is not compared.
+fn are_asked_the_same(timelines: &[Timeline]) -> bool {
+    let Some((first, rest)) = timelines.split_first() else { return true };
+    rest.iter().all(|other| {
+        first.seconds.iter().zip(&other.seconds).all(|(a, b)| {
+            let (a, b) = (a.ledger.planned as f64, b.ledger.planned as f64);
+            (a - b).abs() <= 5.0 * (a + b).sqrt()
+        })
+    })
 }
 
 fn target_data(run: &Run<'_>, timeline: &Timeline, step: u32, name: &str) -> TargetData {
@@ -151,6 +173,7 @@ fn target_data(run: &Run<'_>, timeline: &Timeline, step: u32, name: &str) -> Tar
         bins.each(seconds, |part| part.iter().filter_map(of).max().map(ms))
     };
     let longest = longest(record, timeline.end());
+    let (lanes, lanes_left_out) = lanes(run);
     TargetData {
         name: name.into(),
         offered: per_second(|s| s.ledger.planned),
@@ -166,7 +189,8 @@ fn target_data(run: &Run<'_>, timeline: &Timeline, step: u32, name: &str) -> Tar
         nodes_total: record.manifest.plan.nodes.len(),
         nodes: nodes::nodes_data(record, bins),
         marks: marks(record),
-        lanes: lanes(run),
+        lanes,
+        lanes_left_out,
         heat: heat(&record.heat, timeline.end()),
     }
 }
@@ -308,7 +332,7 @@ fn curve(histogram: &Histogram, target: usize, is_response: bool) -> Option<Curv
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analysis::testing::{planned_for_a_day, power_off_story, with_trio};
+    use crate::analysis::testing::{Builder, planned_for_a_day, power_off_story, with_trio};
     use crate::analysis::{compare, summarise};
 
     #[test]
@@ -336,6 +360,18 @@ mod tests {
         let data = chart_data(&compare(&run), &run);
         assert_eq!((data.end_s, data.phases.last().unwrap().end), (20.0, 20.0));
         assert!(data.targets[0].lanes.iter().flat_map(|l| &l.bars).all(|b| b.end <= 20.0));
+    }
+
+    #[test]
+    fn one_area_shows_what_was_asked_only_where_it_was_the_same() {
+        let asked = |factor: u64| {
+            let mut record = Builder::new("vertical").build();
+            record.series.iter_mut().for_each(|row| row.planned = row.planned * factor / 10);
+            Timeline::of(&record)
+        };
+        assert!(are_asked_the_same(&[asked(10)]));
+        assert!(are_asked_the_same(&[asked(10), asked(11)]), "by chance");
+        assert!(!are_asked_the_same(&[asked(10), asked(10), asked(20)]));
     }
 
     #[test]

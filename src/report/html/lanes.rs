@@ -6,7 +6,8 @@ use crate::record::{EventKind, Record};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// A page with more lanes than these says nothing any more; those of the faults come first.
+/// A page with more lanes than these says nothing any more. Those of the faults go first: a fault has
+/// its band and its row in a table too.
 const LANES_MAX: usize = 24;
 
 #[derive(Debug, PartialEq, Serialize)]
@@ -36,22 +37,27 @@ pub struct Bar {
     pub text: String,
 }
 
-pub fn lanes(run: &Run<'_>) -> Vec<Lane> {
+/// And how many more there would be.
+pub fn lanes(run: &Run<'_>) -> (Vec<Lane>, usize) {
     let end = run.record.ended.as_secs_f64();
     let mut all = faults(run, end);
-    all.extend(leaders(run.record, end));
-    all.extend(spans(run.record, end, LaneKind::Out, |kind| match kind {
+    let mut others: Vec<Lane> = leaders(run.record, end).into_iter().collect();
+    others.extend(spans(run.record, end, LaneKind::Out, |kind| match kind {
         EventKind::MemberDown => Some(true),
         EventKind::MemberUp => Some(false),
         _ => None,
     }));
-    all.extend(spans(run.record, end, LaneKind::Down, |kind| match kind {
+    others.extend(spans(run.record, end, LaneKind::Down, |kind| match kind {
         EventKind::NodeExited => Some(true),
         EventKind::NodeReady => Some(false),
         _ => None,
     }));
-    all.truncate(LANES_MAX);
-    all
+    let n = all.len() + others.len();
+    others.truncate(LANES_MAX);
+    all.truncate(LANES_MAX - others.len());
+    all.append(&mut others);
+    let left_out = n - all.len();
+    (all, left_out)
 }
 
 fn faults(run: &Run<'_>, end: f64) -> Vec<Lane> {
@@ -137,11 +143,12 @@ mod tests {
     use super::*;
     use crate::analysis::summarise;
     use crate::analysis::testing::{Builder, power_off_story};
+    use crate::fault::FaultKind;
 
     fn lanes_of(builder: Builder) -> Vec<(LaneKind, String, f64, f64)> {
         let record = builder.build();
         let summary = summarise(&record);
-        let found = lanes(&Run { record: &record, summary: &summary });
+        let (found, _) = lanes(&Run { record: &record, summary: &summary });
         let flat = found.into_iter().flat_map(|lane| {
             lane.bars.into_iter().map(move |bar| (lane.kind, bar.text, bar.start, bar.end))
         });
@@ -157,6 +164,21 @@ mod tests {
         assert_eq!(seen[1], (LaneKind::Effect, "not in time".into(), 10.25, 12.0));
         let out = "app-1 out at balancer-1".to_string();
         assert!(seen.contains(&(LaneKind::Out, out, 11.0, 13.5)), "{seen:?}");
+    }
+
+    #[test]
+    fn lanes_that_have_no_room_are_counted_and_the_leader_keeps_its_own() {
+        let mut story = power_off_story().event(1.0, EventKind::BecameLeader, "database-1", "1");
+        for n in 0..30 {
+            story = story.fault(&format!("f{n}"), FaultKind::Kill, "app", 3.0, "app-2");
+        }
+        let record = story.build();
+        let summary = summarise(&record);
+        let (found, left_out) = lanes(&Run { record: &record, summary: &summary });
+        assert_eq!((found.len(), found.last().unwrap().kind), (LANES_MAX, LaneKind::Out));
+        assert!(found.iter().any(|lane| lane.kind == LaneKind::Leader));
+        let all = summary.faults.iter().map(|f| 1 + usize::from(f.recovery_time_s != Some(0.0)));
+        assert_eq!(left_out, all.sum::<usize>() + 2 - LANES_MAX);
     }
 
     #[test]

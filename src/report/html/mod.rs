@@ -86,7 +86,11 @@ fn run_sentences(run: &Run<'_>, c: &Comparison) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analysis::testing::with_trio;
+    use crate::analysis::summarise;
+    use crate::analysis::testing::{Builder, with_trio};
+    use crate::base::Nanos;
+    use crate::fault::FaultKind;
+    use crate::plan::{Arrivals, RetryPlan};
 
     #[test]
     fn the_page_has_verdict_and_table_without_scripts_and_needs_no_network() {
@@ -113,6 +117,32 @@ mod tests {
             c.targets[0] = "</script><b>x".into();
             let page = compare_html(&c, runs);
             assert!(!page.contains("<b>x"));
+        });
+    }
+
+    #[test]
+    fn a_fault_beyond_the_alphabet_has_its_letter_in_legend_and_table() {
+        let mut story = Builder::new("horizontal");
+        for n in 0..27 {
+            story = story.fault(&format!("f{n}"), FaultKind::Kill, "app", 12.0, "app-1");
+        }
+        let record = story.build();
+        let page = run_html(&Run { record: &record, summary: &summarise(&record) });
+        assert_eq!(page.matches("<b class=\"letter\">AA</b>").count(), 2);
+        assert!(page.contains("more had no room"));
+    }
+
+    #[test]
+    fn the_caption_says_what_set_the_rate() {
+        with_trio(|c, runs| {
+            assert!(compare_html(c, runs).contains("it does not slow down when the target does"));
+            let mut record = runs[0].record.clone();
+            let load = &mut record.manifest.plan.load;
+            load.arrivals = Arrivals::Closed { connections: 2, think: Nanos::ZERO };
+            load.retry = Some(RetryPlan { attempts: 2, after: Nanos::SECOND });
+            let page = run_html(&Run { record: &record, summary: runs[0].summary });
+            assert!(!page.contains("it does not slow down"));
+            assert!(page.contains("it slows down with the target. Those who asked again"));
         });
     }
 

@@ -186,7 +186,7 @@ const TIMELINES: [(&str, &str, &str); 11] = [
     (
         "rate",
         "What was asked, and what was answered",
-        "Requests per second by intended start. The grey area is what the visitors asked for; it does not slow down when the target does. A line below it is unanswered or wrong.",
+        "Requests per second by intended start. A line below what was asked for is unanswered or wrong.",
     ),
     (
         "errors",
@@ -240,7 +240,7 @@ fn charts(page: &Page<'_>) -> Markup {
             (without_scripts())
             @for (id, title, caption) in shown {
                 @let choices = matches!(*id, "heat" | "node-cpu").then(|| format!("Target of: {title}"));
-                (figure(id, title, caption, choices.as_deref()))
+                (figure(id, title, &[*caption, &more(page, id)].concat(), choices.as_deref()))
             }
         }
         section #percentile-section {
@@ -257,6 +257,43 @@ fn charts(page: &Page<'_>) -> Markup {
             }
         }
     }
+}
+
+/// What a caption has to say of these runs alone.
+fn more(page: &Page<'_>, chart: &str) -> String {
+    match chart {
+        "rate" => asked(page.runs, page.data.is_asked_once),
+        "lanes" => match page.data.lanes_left_out() {
+            0 => String::new(),
+            n => format!(
+                " {} more had no room; the tables below and the record have them.",
+                count_text(n as u64)
+            ),
+        },
+        _ => String::new(),
+    }
+}
+
+/// How what was asked is drawn, and what set it.
+fn asked(runs: &[Run<'_>], is_once: bool) -> String {
+    let loads = || runs.iter().map(|run| &run.record.manifest.plan.load);
+    let drawn = match is_once {
+        true => " The grey area is what was asked for",
+        false => " Thin and dashed is what each target was asked for, which was not the same",
+    };
+    let closed = loads().filter(|load| load.is_closed()).count();
+    let set = match closed {
+        0 => "; it does not slow down when the target does.",
+        n if n == runs.len() => {
+            "; in a closed loop each next request waits for an answer, so it slows down with the target."
+        }
+        _ => "; in a closed loop it slows down with the target, in an open one it does not.",
+    };
+    let repeats = match loads().any(|load| load.retry.is_some()) {
+        true => " Those who asked again after an error or no answer are in it.",
+        false => "",
+    };
+    [drawn, set, repeats].concat()
 }
 
 fn legend(page: &Page<'_>) -> Markup {

@@ -16,7 +16,8 @@ function ownCharts({ D, css, colour, dashes, shell, escape, plain, limit, legend
     D.percentiles.forEach((p, i) => {
       const phase = D.phases.find(x => x.name === p.phase);
       const hit = D.faults.some(f => f.start < phase.end && f.end > phase.start);
-      const asked = D.targets[0].offered.slice(Math.round(phase.start / D.step), Math.round(phase.end / D.step)).reduce((a, b) => a + b, 0);
+      const within = t => t.offered.slice(Math.round(phase.start / D.step), Math.round(phase.end / D.step));
+      const asked = Math.max(...D.targets.map(t => within(t).reduce((a, b) => a + b, 0)));
       const rate = asked * D.step / Math.max(1, phase.end - phase.start) - (hit ? 1e9 : 0);
       if (p.curves.length && (best < 0 || rate > most)) { best = i; most = rate; }
     });
@@ -88,9 +89,10 @@ function ownCharts({ D, css, colour, dashes, shell, escape, plain, limit, legend
   }
 
   function rate() {
-    const offered = D.targets[0].offered;
-    const asked = { x: middle(offered), y: offered, name: "asked", mode: "lines", fill: "tozeroy", line: { width: 0, color: css("--soft") }, fillcolor: "rgba(128,136,148,.18)", hovertemplate: "%{y}/s" };
-    return [[asked].concat(each((t, i) => [{ ...lineOf(t, i, t.answered), hovertemplate: "%{y}/s" }])), timeline({ rangemode: "tozero", ticksuffix: "/s" })];
+    const most = D.targets.map(t => t.offered).reduce((a, b) => b.length > a.length ? b : a);
+    const area = dotted({ x: middle(most), y: most, name: "asked", mode: "lines", fill: "tozeroy", line: { width: 0, color: css("--soft") }, fillcolor: "rgba(128,136,148,.18)", hovertemplate: "%{y}/s" });
+    const asked = D.is_asked_once ? [area] : each((t, i) => [{ ...lineOf(t, i, t.offered, { width: 1, dash: "dash" }), name: escape(t.name) + " asked", hovertemplate: "%{y}/s" }]);
+    return [asked.concat(each((t, i) => [{ ...lineOf(t, i, t.answered), hovertemplate: "%{y}/s" }])), timeline({ rangemode: "tozero", ticksuffix: "/s" })];
   }
 
   function errors() {

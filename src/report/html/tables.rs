@@ -301,7 +301,8 @@ fn typed(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analysis::testing::with_trio;
+    use crate::analysis::testing::{Builder, planned_for_a_day, with_trio};
+    use crate::analysis::{compare, summarise};
 
     #[test]
     fn the_tables_hold_what_the_summaries_say() {
@@ -315,6 +316,21 @@ mod tests {
             let checked = [(target_name(0, "x"), runs[0].summary)];
             assert!(validity(&checked).into_string().contains("of 3,"));
         });
+    }
+
+    #[test]
+    fn phases_end_with_the_run_and_those_not_begun_are_not_listed() {
+        let mut record = planned_for_a_day(Builder::new("vertical").build());
+        for (ended, text) in [(20, "10–20 s"), (8, "6–8 s")] {
+            record.ended = Nanos::from_secs(ended);
+            let summary = summarise(&record);
+            let run = [Run { record: &record, summary: &summary }];
+            let c = compare(&run);
+            let table = phases(&run, &c).into_string();
+            assert!(table.contains(text), "{table}");
+            assert_eq!(table.contains("server lost"), ended == 20);
+            assert!(c.notes[0].contains(&format!("run for {ended} s of the planned 86400 s")));
+        }
     }
 
     #[test]
