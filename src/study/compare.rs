@@ -106,16 +106,17 @@ fn plans(
     targets.iter().map(|t| Ok(compile(t, profile, seed, &setup.facts)?)).collect()
 }
 
-/// Compares records that were written before.
+/// Compares records that were written before, each judged by what its plan asks for.
 ///
 /// # Errors
-/// When one cannot be read.
+/// When one cannot be read or judged.
 pub fn compare_stored(folders: &[PathBuf]) -> Result<Compared, StudyError> {
     let mut runs = Vec::new();
     for folder in folders {
         let record = Record::open(folder)?;
         let mut summary = analysis::summarise(&record);
-        gate::judge(&mut summary);
+        gate::judge_as_planned(&mut summary, &record)
+            .map_err(|error| StudyError::Refused(format!("{}: {error}", folder.display())))?;
         let leftovers = Vec::new();
         runs.push(Ran { folder: folder.clone(), record, summary, end: End::Complete, leftovers });
     }

@@ -40,9 +40,10 @@ pub(super) fn write_run(folder: &Path, record: &Record, summary: &Summary) -> Re
     write(folder, "report.html", &report::run_html(&view))
 }
 
-/// Writes each run's reports and those of the comparison; the page's path.
+/// Writes the comparison's reports, and those of each run in its folder; the page's path. Records of
+/// elsewhere are another command's, and are left as they are.
 pub(super) fn write_comparison(folder: &Path, compared: &Compared) -> Result<String> {
-    for run in &compared.runs {
+    for run in compared.runs.iter().filter(|run| run.folder.starts_with(folder)) {
         write_run(&run.folder, &run.record, &run.summary)?;
     }
     let views = compared.views();
@@ -120,6 +121,39 @@ mod tests {
         fn flush(&mut self) -> std::io::Result<()> {
             Ok(())
         }
+    }
+
+    /// A stored record that misses what its plan asks for.
+    fn failed_record(folder: &Path) -> PathBuf {
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("reports/examples/compare/vertical");
+        let to = folder.join("vertical");
+        std::fs::create_dir(&to).unwrap();
+        for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+            if entry.path().is_file() {
+                std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+            }
+        }
+        let text = std::fs::read_to_string(to.join("manifest.json")).unwrap();
+        let mut manifest: serde_json::Value = serde_json::from_str(&text).unwrap();
+        manifest["plan"]["thresholds"] = serde_json::json!(["in_time: rate>0.9999"]);
+        std::fs::write(to.join("manifest.json"), manifest.to_string()).unwrap();
+        to
+    }
+
+    #[test]
+    fn a_stored_record_keeps_its_thresholds_and_its_own_reports() {
+        let folder = tempfile::tempdir().unwrap();
+        let record = failed_record(folder.path());
+        std::fs::write(record.join("summary.json"), "its own").unwrap();
+        let compared = study::compare_stored(std::slice::from_ref(&record)).unwrap();
+        assert_eq!(compared.runs[0].summary.verdict, crate::gate::Verdict::Fail);
+        let elsewhere = folder.path().join("out");
+        std::fs::create_dir(&elsewhere).unwrap();
+        write_comparison(&elsewhere, &compared).unwrap();
+        assert_eq!(std::fs::read_to_string(record.join("summary.json")).unwrap(), "its own");
+        write_comparison(folder.path(), &compared).unwrap();
+        let again = std::fs::read_to_string(record.join("summary.json")).unwrap();
+        assert!(again.contains("in_time: rate>0.9999") && again.contains("fail"), "{again}");
     }
 
     #[test]
