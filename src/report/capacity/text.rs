@@ -144,7 +144,7 @@ pub(super) mod tests {
     fn the_answer_its_limits_and_what_was_used_up() {
         let report = report(vec![answer(2, 100.0, None), answer(2, 60.0, Some("loss of app-1"))]);
         for text in [capacity_text(&report, Some("reports/x"), None), capacity_markdown(&report)] {
-            let text = text.replace("\n  ", " ");
+            let text = text.replace("\n  ", " ").replace('\\', "");
             for part in [
                 "x2: 100.0/s (95 % interval 95.0 to 105.0)",
                 "x2 with loss of app-1: 60.0/s",
