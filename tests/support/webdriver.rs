@@ -46,7 +46,7 @@ impl Browser {
             "--disable-gpu".into(),
             "--disable-dev-shm-usage".into(),
             "--hide-scrollbars".into(),
-            "--host-resolver-rules=MAP * ~NOTFOUND".into(),
+            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1".into(),
             "--force-device-scale-factor=1".into(),
             format!("--window-size={width},{height}"),
         ];
