@@ -44,7 +44,8 @@ impl Library {
         }
     }
 
-    fn bundled(&self, name: &str) -> Option<(String, String)> {
+    /// As [`Library::find`], from inside the binary alone.
+    pub fn bundled(&self, name: &str) -> Option<(String, String)> {
         let (name, text) = self.bundled.iter().find(|(n, _)| *n == name)?;
         Some((self.bundled_file(name), (*text).to_string()))
     }

@@ -27,6 +27,10 @@ pub(super) fn find(name: &str) -> Result<(String, String), LibraryError> {
     PROFILES.find(name)
 }
 
+pub(super) fn inside(name: &str) -> Option<(String, String)> {
+    PROFILES.bundled(name)
+}
+
 pub(super) fn names() -> Vec<String> {
     PROFILES.names()
 }

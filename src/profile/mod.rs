@@ -38,14 +38,30 @@ const VARIANT: &str = "campaign[in_time=500ms]";
 pub fn load(named: &str) -> Result<Profile, ProfileError> {
     let (name, overrides) =
         document::split_variant(named, VARIANT).map_err(ProfileError::Variant)?;
-    let (file, text) = bundled::find(&name)?;
-    let mut profile = read(&file, &text, &overrides)?;
-    let stem = Path::new(&name)
+    let found = bundled::find(&name)?;
+    named_as(named, &name, found, &overrides)
+}
+
+/// The profile of this name that is inside the binary, whatever files there are; with inline
+/// variants. `None` where there is none.
+pub fn load_bundled(named: &str) -> Option<Profile> {
+    let (name, overrides) = document::split_variant(named, VARIANT).ok()?;
+    named_as(named, &name, bundled::inside(&name)?, &overrides).ok()
+}
+
+fn named_as(
+    named: &str,
+    name: &str,
+    (file, text): (String, String),
+    overrides: &[(String, String)],
+) -> Result<Profile, ProfileError> {
+    let mut profile = read(&file, &text, overrides)?;
+    let stem = Path::new(name)
         .file_stem()
-        .map_or_else(|| name.clone(), |s| s.to_string_lossy().into_owned());
+        .map_or_else(|| name.to_string(), |s| s.to_string_lossy().into_owned());
     profile.name = match overrides.is_empty() {
         true => stem,
-        false => named.replacen(&name, &stem, 1),
+        false => named.replacen(name, &stem, 1),
     };
     Ok(profile)
 }

@@ -45,6 +45,10 @@ pub(super) fn find(name: &str) -> Result<(String, String), LibraryError> {
     TARGETS.find(name)
 }
 
+pub(super) fn inside(name: &str) -> Option<(String, String)> {
+    TARGETS.bundled(name)
+}
+
 pub(super) fn names() -> Vec<String> {
     TARGETS.names()
 }

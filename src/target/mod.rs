@@ -42,11 +42,27 @@ pub fn load(named: &str) -> Result<Target, TargetError> {
     }
     let (name, overrides) =
         document::split_variant(named, VARIANT).map_err(TargetError::Variant)?;
-    let (file, text) = bundled::find(&name)?;
-    let mut target = read(&file, &text, &overrides)?;
+    let found = bundled::find(&name)?;
+    named_as(named, &name, found, &overrides)
+}
+
+/// The target of this name that is inside the binary, whatever files there are; with inline variants.
+/// `None` where there is none.
+pub fn load_bundled(named: &str) -> Option<Target> {
+    let (name, overrides) = document::split_variant(named, VARIANT).ok()?;
+    named_as(named, &name, bundled::inside(&name)?, &overrides).ok()
+}
+
+fn named_as(
+    named: &str,
+    name: &str,
+    (file, text): (String, String),
+    overrides: &[(String, String)],
+) -> Result<Target, TargetError> {
+    let mut target = read(&file, &text, overrides)?;
     target.name = match overrides.is_empty() {
-        true => stem(&name),
-        false => named.replacen(&name, &stem(&name), 1),
+        true => stem(name),
+        false => named.replacen(name, &stem(name), 1),
     };
     Ok(target)
 }

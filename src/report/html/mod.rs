@@ -11,6 +11,7 @@ mod live;
 mod nodes;
 mod page;
 mod plotly;
+mod repeat;
 mod tables;
 
 use super::run_text::{difference_of, fault_text};

@@ -4,7 +4,7 @@ use super::data::ChartData;
 use super::frame::{Frame, figure, numbers, verdict_card, without_scripts};
 use super::letters::letter;
 use super::tables::{scroll, target_name};
-use super::{fates, tables};
+use super::{fates, repeat, tables};
 use crate::analysis::comparison::{Row, count_text, percent, short, within};
 use crate::analysis::{Comparison, FaultSummary, Run, Summary, share};
 use crate::objective::Verdict;
@@ -43,7 +43,7 @@ pub fn render(page: &Page<'_>) -> String {
             @if fates::has(page.runs) { (fates::section(page.runs, page.comparison)) }
             (faults(page))
             (validity(page))
-            (repeat(page))
+            (again(page))
         },
         about,
         script: include_str!("run.js"),
@@ -413,11 +413,11 @@ fn validity(page: &Page<'_>) -> Markup {
     }
 }
 
-fn repeat(page: &Page<'_>) -> Markup {
+fn again(page: &Page<'_>) -> Markup {
     html! {
         section #repeat {
             h2 { "To have it again" }
-            (tables::repeat(page.runs, page.comparison))
+            (repeat::section(page.runs, page.comparison))
         }
     }
 }

@@ -1,10 +1,10 @@
-//! Tables beside the charts: phase by phase, request by request, whether the numbers may be believed,
-//! and what is needed to have them again.
+//! Tables beside the charts: phase by phase, request by request, and whether the numbers may be
+//! believed.
 
 use crate::analysis::comparison::{count_text, percent, short};
 use crate::analysis::{About, Comparison, Level, PhaseSummary, Run, Summary, TimeSummary, share};
 use crate::base::Nanos;
-use crate::plan::{self, LoadPlan};
+use crate::plan::LoadPlan;
 use crate::record::Ledger;
 use crate::report::staleness::staleness;
 use maud::{Markup, html};
@@ -230,74 +230,6 @@ fn check(s: &Summary, reading: &str, about: &[About]) -> Markup {
     }
 }
 
-/// The command, and each plan in words; the manifest beside has it with every number.
-pub fn repeat(runs: &[Run<'_>], c: &Comparison) -> Markup {
-    let manifest = &runs[0].record.manifest;
-    let plan = &manifest.plan;
-    html! {
-        @if let Some(command) = command(c, runs) {
-            p { "With the same files and machine:" }
-            pre.command { code { (command) } }
-        } @else {
-            p {
-                "The options of this " code { "brunt load" } " are in the plan below, and in the "
-                "manifest.json of its record."
-            }
-        }
-        dl.facts {
-            dt { "seed" } dd { (plan.seed) ", from which the whole schedule of requests and faults follows" }
-            dt { "brunt" } dd { (manifest.brunt_version) ", with " (manifest.workers) @if manifest.workers == 1 { " worker" } @else { " workers" } }
-            dt { "machine" } dd {
-                (plan.host.cores) " cores: " (cores(&plan.host.brunt_cpus)) " for brunt, "
-                (cores(&plan.host.stack_cpus)) " for the target"
-            }
-            @if plan.host.iterations_per_ms > 0.0 {
-                dt { "calibration" } dd {
-                    (count_text(plan.host.iterations_per_ms.round() as u64))
-                    " iterations of the reference work in a millisecond"
-                }
-            }
-        }
-        @for (index, run) in runs.iter().enumerate() {
-            details {
-                summary { "The plan of " (target_name(index, &c.targets[index])) " in words" }
-                pre tabindex="0" { (plan::explain(&run.record.manifest.plan)) }
-            }
-        }
-    }
-}
-
-fn cores(list: &[u32]) -> String {
-    match list {
-        [] => "none of their own".into(),
-        [core] => format!("number {core}"),
-        list => {
-            format!("numbers {}", list.iter().map(u32::to_string).collect::<Vec<_>>().join(", "))
-        }
-    }
-}
-
-/// As it would be typed; `None` for a run without a profile.
-fn command(c: &Comparison, runs: &[Run<'_>]) -> Option<String> {
-    let plan = &runs[0].record.manifest.plan;
-    if plan.profile.is_empty() {
-        return None;
-    }
-    let verb = if runs.len() > 1 { "compare" } else { "run" };
-    let targets: Vec<String> = c.targets.iter().map(|name| typed(name)).collect();
-    let profile = typed(&plan.profile);
-    Some(format!("brunt {verb} {} -p {profile} --seed {}", targets.join(" "), plan.seed))
-}
-
-/// Quoted where a shell would read more into it.
-fn typed(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@".contains(c);
-    match word.chars().all(is_plain) && !word.is_empty() {
-        true => word.into(),
-        false => format!("'{}'", word.replace('\'', "'\\''")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -331,14 +263,5 @@ mod tests {
             assert_eq!(table.contains("server lost"), ended == 20);
             assert!(c.notes[0].contains(&format!("run for {ended} s of the planned 86400 s")));
         }
-    }
-
-    #[test]
-    fn a_command_can_be_pasted() {
-        with_trio(|c, runs| {
-            let all = command(c, runs).unwrap();
-            assert_eq!(all, "brunt compare garage vertical horizontal -p campaign --seed 1");
-        });
-        assert_eq!(typed("x[a=it's]"), r"'x[a=it'\''s]'");
     }
 }
