@@ -12,11 +12,13 @@ use super::recovery::{Hypothesis, WINDOW_S};
 use super::timeline::{Timeline, share};
 use super::trials::{FaultTrials, fault_trials};
 use crate::fault::FaultKind;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// Version of the JSON.
 const SCHEMA: u32 = 1;
+/// What the JSON says that it is.
+pub const KIND: &str = "drill";
 /// What an error budget is counted over.
 pub const BUDGET_DAYS: f64 = 30.0;
 
@@ -39,7 +41,7 @@ pub enum DrillOutcome<'a> {
 
 /// What `gate` makes of a card. Declared from best to worst: what was seen to go wrong outweighs
 /// what could not be seen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Decision {
     Go,
@@ -51,7 +53,7 @@ pub enum Decision {
 }
 
 /// One thing that speaks against an unconditional go.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reason {
     /// What it alone would come to.
     pub decision: Decision,
@@ -61,10 +63,10 @@ pub struct Reason {
 }
 
 /// Everything that the meeting before the campaign needs to see.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DrillCard {
     pub schema: u32,
-    pub kind: &'static str,
+    pub kind: String,
     pub target: String,
     pub seed: u64,
     /// Until `gate` has judged: cannot say.
@@ -81,11 +83,11 @@ pub struct DrillCard {
     pub trials: Vec<FaultTrials>,
     pub not_tested: Vec<NotTested>,
     /// Kinds of fault that none of the drills injected.
-    pub kinds_not_tested: Vec<&'static str>,
+    pub kinds_not_tested: Vec<String>,
 }
 
 /// The run without faults: what everything else is beside.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Control {
     pub requests: u64,
     pub in_time_share: Option<f64>,
@@ -100,7 +102,7 @@ pub struct Control {
     pub reasons: Vec<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NotTested {
     pub what: String,
     /// Of the profile, in one line.
@@ -127,7 +129,7 @@ pub fn drill_card(control: Option<&Run<'_>>, drills: &[Drilled<'_>]) -> DrillCar
     });
     DrillCard {
         schema: SCHEMA,
-        kind: "drill",
+        kind: KIND.into(),
         target: plan.map_or(String::new(), |p| p.target.clone()),
         seed: plan.map_or(0, |p| p.seed),
         decision: Decision::default(),
@@ -187,8 +189,8 @@ fn not_tested(drills: &[Drilled<'_>], rows: &[DrillRow]) -> Vec<NotTested> {
     drills.iter().filter_map(of_drill).chain(skipped).collect()
 }
 
-fn kinds_not_tested(rows: &[DrillRow]) -> Vec<&'static str> {
+fn kinds_not_tested(rows: &[DrillRow]) -> Vec<String> {
     let seen: BTreeSet<&str> =
         rows.iter().filter(|row| row.skipped.is_none()).map(|row| row.kind.as_str()).collect();
-    FaultKind::NAMES.into_iter().filter(|name| !seen.contains(name)).collect()
+    FaultKind::NAMES.into_iter().filter(|name| !seen.contains(name)).map(String::from).collect()
 }

@@ -7,11 +7,11 @@ use crate::analysis::recovery::{Failover, Recovery};
 use crate::analysis::summary::{FaultSummary, Outage, Summary};
 use crate::objective::Verdict;
 use crate::plan::Plan;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// What happened, what it did to whom, and whether it came back. Times in seconds.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DrillRow {
     pub drill: String,
     /// Which of the drill's runs, from 1, where there are several.
@@ -68,7 +68,7 @@ pub struct DrillRow {
 const NAMES_MAX: usize = 2;
 
 /// What was hit, and how.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Broke {
     /// Nodes, servers or links.
     pub what: String,
@@ -89,7 +89,7 @@ impl fmt::Display for Broke {
 }
 
 /// How long what was out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Out {
     /// Until the hypothesis held for good, in steps of one second; 0 when it held throughout, `None`
     /// when it never held again.
@@ -102,7 +102,7 @@ pub struct Out {
 }
 
 /// Whether it came back, and by itself or only once the fault was over.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "how")]
 pub enum ComeBack {
     /// The hypothesis held throughout.

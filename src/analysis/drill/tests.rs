@@ -33,8 +33,8 @@ fn a_row_says_what_broke_whom_it_hit_and_what_it_cost() {
         assert!((row.lost_minutes.unwrap() - 160.0 / 200.0 / 60.0).abs() < 1e-9);
         assert_eq!(row.came_back, ComeBack::BeforeHeal);
         assert!((card.budget_minutes - (1.0 - card.in_time_needed) * 43_200.0).abs() < 1e-6);
-        assert!(!card.kinds_not_tested.contains(&"power-off"));
-        assert!(card.kinds_not_tested.contains(&"loss"));
+        assert!(!card.kinds_not_tested.contains(&"power-off".into()));
+        assert!(card.kinds_not_tested.contains(&"loss".into()));
     });
 }
 
@@ -77,7 +77,7 @@ fn what_was_not_done_is_told_with_its_reason() {
         assert!(card.not_tested[0].does_not_fit && !card.not_tested[1].does_not_fit);
         assert_eq!(told[1], ("x", "interrupted"));
         assert!(told[2].0 == "server-lost" && told[2].1.contains("ended before"), "{told:?}");
-        assert!(card.kinds_not_tested.contains(&"power-off"));
+        assert!(card.kinds_not_tested.contains(&"power-off".into()));
     });
 }
 

@@ -1,6 +1,7 @@
 //! What a command prints, and the reports that it leaves in a folder.
 
 use crate::analysis::capacity::CapacityReport;
+use crate::analysis::drill::DrillCard;
 use crate::analysis::{self, Summary};
 use crate::gate::GatedPairs;
 use crate::record::Record;
@@ -68,15 +69,26 @@ pub(super) fn write_gate_page(folder: &Path, gated: &GatedPairs) -> Result<Strin
 
 /// Writes each run's reports and the card; the page's path.
 pub(super) fn write_drills(folder: &Path, drills: &Drills) -> Result<String> {
-    let mut links = Vec::new();
     for run in drills.control.iter().chain(&drills.runs) {
         write_run(&run.folder, &run.record, &run.summary)?;
-        let name = run.folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        links.push(report::RunLink { href: format!("{name}/report.html"), name });
     }
     write(folder, "summary.json", &report::drill_json(&drills.card))?;
     write(folder, "summary.md", &report::drill_markdown(&drills.card))?;
-    write(folder, "report.html", &report::drill_html(&drills.card, &links))
+    write_drill_page(folder, &drills.card)
+}
+
+/// Writes the card's page, with a way to each run whose own page is there; its path.
+pub(super) fn write_drill_page(folder: &Path, card: &DrillCard) -> Result<String> {
+    let entries = std::fs::read_dir(folder)
+        .with_context(|| format!("cannot read the folder {}", folder.display()))?;
+    let pages = entries.flatten().filter(|entry| entry.path().join("report.html").is_file());
+    let links: Vec<report::RunLink> = pages
+        .map(|entry| {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            report::RunLink { href: format!("{name}/report.html"), name }
+        })
+        .collect();
+    write(folder, "report.html", &report::drill_html(card, &links))
 }
 
 /// Writes each trial's summary and the answer.

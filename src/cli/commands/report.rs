@@ -1,6 +1,7 @@
 //! `brunt report RECORD`
 
 use super::output;
+use crate::analysis::drill::{DrillCard, KIND};
 use crate::cli::args::ReportArgs;
 use crate::cli::exit;
 use crate::record::{Manifest, Record};
@@ -18,6 +19,15 @@ pub fn run(args: &ReportArgs) -> Result<u8> {
     }
     if super::capacity::holds_answer(folder) {
         return answer(folder, args.json);
+    }
+    match kind(folder).as_deref() {
+        Some(KIND) => return drill(folder, args.json),
+        None | Some("compare") => {}
+        Some(other) => bail!(
+            "{}: its summary.json is of a {other}, and cannot be read by this brunt; name one of the \
+             records in it",
+            folder.display()
+        ),
     }
     let runs = runs_inside(folder)?;
     if runs.is_empty() {
@@ -39,6 +49,25 @@ fn pairs(folder: &Path, json: bool) -> Result<u8> {
     match json {
         true => output::say(&report::gate_json(&gated))?,
         false => output::say(&report::gate_text(&gated, Some(&page)))?,
+    }
+    Ok(exit::PASS)
+}
+
+/// What was drilled stands on its card: which drills did not fit, and why, is in no record.
+fn drill(folder: &Path, json: bool) -> Result<u8> {
+    let path = folder.join("summary.json");
+    let text = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let card: DrillCard = serde_json::from_slice(&text).with_context(|| {
+        format!(
+            "{} is no card of this brunt; each run can be rendered: brunt report {}/RUN",
+            path.display(),
+            folder.display()
+        )
+    })?;
+    let page = output::write_drill_page(folder, &card)?;
+    match json {
+        true => output::say(&report::drill_json(&card))?,
+        false => output::say(&report::drill_text(&card, Some(&page)))?,
     }
     Ok(exit::PASS)
 }
@@ -87,17 +116,17 @@ fn runs_inside(folder: &Path) -> Result<Vec<PathBuf>> {
         }
     }
     runs.sort_by_key(|(manifest, _)| manifest.started_wall_ns);
-    if !runs.is_empty() && !is_comparison(folder) {
+    if !runs.is_empty() && kind(folder).is_none() {
         check_belong_together(folder, &runs, others.first())?;
     }
     Ok(runs.into_iter().map(|(_, path)| path).collect())
 }
 
-/// Whether a comparison has left its findings here.
-fn is_comparison(folder: &Path) -> bool {
-    let text = std::fs::read_to_string(folder.join("summary.json")).unwrap_or_default();
-    let summary = serde_json::from_str::<serde_json::Value>(&text).unwrap_or_default();
-    summary["kind"] == "compare"
+/// What has left its findings here: `compare`, `drill`, …
+fn kind(folder: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(folder.join("summary.json")).ok()?;
+    let summary = serde_json::from_str::<serde_json::Value>(&text).ok()?;
+    summary["kind"].as_str().map(String::from)
 }
 
 /// Runs of one command have the same profile, seed and measured machine (the calibration differs
@@ -132,6 +161,7 @@ fn check_belong_together(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::analysis::drill::drill_card;
 
     #[test]
     fn a_record_that_cannot_be_read_is_named() {
@@ -144,12 +174,20 @@ mod tests {
     }
 
     #[test]
-    fn a_comparison_is_known_by_what_it_wrote() {
+    fn a_card_is_rendered_again_and_nothing_else_is_written_over_it() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(!is_comparison(folder.path()));
-        std::fs::write(folder.path().join("summary.json"), r#"{"kind": "run"}"#).unwrap();
-        assert!(!is_comparison(folder.path()));
-        std::fs::write(folder.path().join("summary.json"), r#"{"kind": "compare"}"#).unwrap();
-        assert!(is_comparison(folder.path()));
+        assert_eq!(kind(folder.path()), None);
+        let json = report::drill_json(&drill_card(None, &[]));
+        let summary = folder.path().join("summary.json");
+        std::fs::write(&summary, &json).unwrap();
+        std::fs::create_dir(folder.path().join("control")).unwrap();
+        std::fs::write(folder.path().join("control/report.html"), "").unwrap();
+        let again = || run(&ReportArgs { record: folder.path().into(), json: false });
+        assert_eq!(again().unwrap(), exit::PASS);
+        assert_eq!(std::fs::read_to_string(&summary).unwrap(), json);
+        std::fs::write(&summary, r#"{"kind": "drill"}"#).unwrap();
+        assert!(format!("{:#}", again().unwrap_err()).contains("each run can be rendered"));
+        std::fs::write(&summary, r#"{"kind": "later"}"#).unwrap();
+        assert!(again().unwrap_err().to_string().contains("is of a later"));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{RunLink, words};
 use crate::analysis::drill::{DrillCard, DrillRow};
-use crate::report::html::head;
+use crate::report::html::{head, named_rows, scroll};
 use maud::{DOCTYPE, Markup, html};
 
 pub fn drill_html(card: &DrillCard, links: &[RunLink]) -> String {
@@ -11,16 +11,22 @@ pub fn drill_html(card: &DrillCard, links: &[RunLink]) -> String {
         html lang="en" {
             (head(&format!("{}: {}", card.target, words::decision(card.decision))))
             body {
-                main {
+                a.skip href="#verdict" { "Skip to the verdict" }
+                div.page {
                     header {
                         p.brand { "brunt drill" }
                         h1 { (card.target) }
                         p.meta { "seed " (card.seed) }
+                        nav aria-label="On this page" {
+                            @for (id, name) in sections(card) { a href={ "#" (id) } { (name) } }
+                        }
                     }
-                    (decision(card))
-                    (rows(card, links))
-                    (trials(card))
-                    (not_tested(card))
+                    main {
+                        (decision(card))
+                        (rows(card, links))
+                        (trials(card))
+                        (not_tested(card))
+                    }
                     footer { p { "one file, works offline; the records beside it hold every number" } }
                 }
             }
@@ -29,10 +35,19 @@ pub fn drill_html(card: &DrillCard, links: &[RunLink]) -> String {
     .into_string()
 }
 
+fn sections(card: &DrillCard) -> Vec<(&'static str, &'static str)> {
+    let mut all = vec![("verdict", "Verdict"), ("drills", "Drills")];
+    if !card.trials.is_empty() {
+        all.push(("trials", "Trials"));
+    }
+    all.push(("not-tested", "Not tested"));
+    all
+}
+
 fn decision(card: &DrillCard) -> Markup {
     let reasons = words::reasons(card);
     html! {
-        section.card.verdict data-verdict=(words::verdict_of(card.decision)) {
+        section.card.verdict #verdict tabindex="-1" aria-label="Verdict" data-verdict=(words::verdict_of(card.decision)) {
             p.badge { span { (words::decision(card.decision)) } }
             @match reasons.split_first() {
                 None => p.lead { "Nothing that was done to it was too much for it." },
@@ -46,8 +61,14 @@ fn decision(card: &DrillCard) -> Markup {
 }
 
 fn rows(card: &DrillCard, links: &[RunLink]) -> Markup {
+    let table = html! {
+        table.dense.card-rows {
+            thead { tr { @for name in words::HEAD { th scope="col" { (name) } } } }
+            @for row in &card.rows { tbody { (table_row(row, links)) } }
+        }
+    };
     html! {
-        section {
+        section #drills {
             h2 { "What broke, and what it did" }
             @if let Some(control) = &card.control {
                 p.caption {
@@ -55,12 +76,7 @@ fn rows(card: &DrillCard, links: &[RunLink]) -> Markup {
                     @if let Some(link) = link_of(links, "control") { " " a href=(link.href) { "Its run" } "." }
                 }
             }
-            div.scroll {
-                table.dense.card-rows {
-                    thead { tr { @for name in words::HEAD { th { (name) } } } }
-                    @for row in &card.rows { tbody { (table_row(row, links)) } }
-                }
-            }
+            (scroll("What broke, and what it did", table))
             @if !card.rows.is_empty() {
                 @for line in words::legend(card) { p.caption { (line) } }
             }
@@ -98,19 +114,10 @@ fn link_of<'a>(links: &'a [RunLink], name: &str) -> Option<&'a RunLink> {
 
 fn trials(card: &DrillCard) -> Markup {
     html! {
-        @for trials in &card.trials {
-            section {
+        @for (index, trials) in card.trials.iter().enumerate() {
+            section id=[(index == 0).then_some("trials")] {
                 h2 { (trials.fault) ", " (trials.trials) " times, each with a seed of its own" }
-                div.scroll {
-                    table.dense {
-                        thead { tr { @for name in words::TRIALS_HEAD { th { (name) } } } }
-                        tbody {
-                            @for row in words::trials(trials) {
-                                tr { @for cell in &row { td { (cell) } } }
-                            }
-                        }
-                    }
-                }
+                (scroll(&format!("The trials of {}", trials.fault), named_rows(&words::TRIALS_HEAD, &words::trials(trials))))
             }
         }
     }
@@ -118,7 +125,7 @@ fn trials(card: &DrillCard) -> Markup {
 
 fn not_tested(card: &DrillCard) -> Markup {
     html! {
-        section {
+        section #not-tested {
             h2 { "What was not tested" }
             ul {
                 @for line in words::not_tested(card) { li { (line) } }
