@@ -75,6 +75,17 @@ fn copy_files(from: &Path, to: &Path) {
     }
 }
 
+/// What a drill has left, with one of its runs.
+fn copy_card(to: &Path) -> PathBuf {
+    let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let card = to.join("drill");
+    copy_files(&crate_folder.join("tests/pages/drill"), &card);
+    let run = card.join("kill-leader");
+    copy_files(&crate_folder.join("reports/examples/compare/horizontal"), &run);
+    render(&run);
+    card
+}
+
 fn render(folder: &Path) -> PathBuf {
     let output =
         Command::new(env!("CARGO_BIN_EXE_brunt")).arg("report").arg(folder).output().unwrap();
@@ -82,7 +93,7 @@ fn render(folder: &Path) -> PathBuf {
     folder.join("report.html")
 }
 
-/// The reports of what is stored, written once for all tests: `compare`, `gate` and `capacity`.
+/// The reports of what is stored, written once for all tests: `compare`, `gate`, `capacity`, `drill`.
 fn rendered() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
@@ -90,6 +101,7 @@ fn rendered() -> &'static Path {
         let compared = copy(&folder);
         render(&compared);
         copy_answers(&folder).iter().for_each(|answer| drop(render(answer)));
+        render(&copy_card(&folder));
         folder
     })
 }
@@ -115,7 +127,8 @@ fn rendering_again_gives_the_same_file() {
     let compared = copy(folder.path());
     let single = compared.join("horizontal");
     let [gate, capacity] = copy_answers(folder.path());
-    for record in [&compared, &single, &gate, &capacity] {
+    let card = copy_card(folder.path());
+    for record in [&compared, &single, &gate, &capacity, &card] {
         let first = std::fs::read(render(record)).unwrap();
         assert!(first.len() < 3_000_000, "{}", first.len());
         assert!(first == std::fs::read(render(record)).unwrap(), "{}", record.display());
@@ -267,11 +280,12 @@ fn a_run_shorter_than_a_second_is_drawn_over_its_whole_width() {
         "const rate = document.getElementById('rate'); return { range: rate.layout.xaxis.range, \
          dots: rate.querySelectorAll('.scatterlayer .point').length, \
          text: document.querySelector('.meta').textContent + document.querySelector('#numbers').textContent, \
-         repeat: document.querySelector('#repeat').textContent, width: rate.clientWidth };",
+         repeat: document.querySelector('#repeat').textContent };",
     );
     assert_eq!(seen["range"], json!([0, 1]), "{seen:#}");
     assert!(seen["dots"].as_u64() > Some(1), "asked and answered: {seen:#}");
     assert!(!seen["text"].as_str().unwrap().contains("86400"), "{seen:#}");
+    assert!(seen["repeat"].as_str().unwrap().contains("no command is known"), "{seen:#}");
 }
 
 /// The address of a server that answers anything, until the tests end.
@@ -387,8 +401,13 @@ fn press_and_see(browser: &Browser) -> String {
 #[test]
 fn a_screen_reader_finds_its_way() {
     let browser = Browser::start(390, 800);
-    for page in ["compare", "gate", "capacity"] {
-        open_file(&browser, &rendered().join(page).join("report.html"));
+    for page in ["compare", "gate", "capacity", "drill"] {
+        let file = rendered().join(page).join("report.html");
+        match page {
+            // The card has no charts to wait for.
+            "drill" => browser.open(&format!("file://{}", file.display())),
+            _ => open_file(&browser, &file),
+        }
         let wrong = browser.run(
         "const wrong = []; let before = 0; \
          for (const h of document.querySelectorAll('h1,h2,h3,h4')) { const level = +h.tagName[1]; \
@@ -409,5 +428,7 @@ fn a_screen_reader_finds_its_way() {
          return wrong;",
     );
         assert_eq!(wrong, json!([]), "{page}");
+        let skip = "return document.querySelector(document.querySelector('a.skip').hash).tabIndex";
+        assert_eq!(browser.run(skip), -1, "{page}");
     }
 }

@@ -191,6 +191,18 @@ mod tests {
     }
 
     #[test]
+    fn a_card_reads_back() {
+        for mut card in [card(), failed_over()] {
+            let mut trials = fault_trials([].into_iter(), "lose-leader");
+            trials.leader = Spread::of(vec![Point::Seen(0.3), Point::Never]);
+            card.trials = vec![trials];
+            let json = crate::report::drill_json(&card);
+            let read: DrillCard = serde_json::from_str(&json).unwrap();
+            assert_eq!(drill_html(&read, &[]), drill_html(&card, &[]));
+        }
+    }
+
+    #[test]
     fn trials_in_which_a_figure_was_not_seen_are_counted() {
         let mut card = failed_over();
         let points = [Point::Seen(0.3), Point::Never, Point::Absent, Point::Seen(0.4)];
