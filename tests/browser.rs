@@ -285,7 +285,7 @@ fn a_run_shorter_than_a_second_is_drawn_over_its_whole_width() {
     assert_eq!(seen["range"], json!([0, 1]), "{seen:#}");
     assert!(seen["dots"].as_u64() > Some(1), "asked and answered: {seen:#}");
     assert!(!seen["text"].as_str().unwrap().contains("86400"), "{seen:#}");
-    assert!(seen["repeat"].as_str().unwrap().contains("no command is known"), "{seen:#}");
+    assert!(seen["repeat"].as_str().unwrap().contains("No command is known"), "{seen:#}");
 }
 
 /// The address of a server that answers anything, until the tests end.

@@ -67,8 +67,12 @@ pub fn header_lines(h: &Header) -> Vec<String> {
         (false, _) => "generator shares its cores with the target".into(),
     });
     let limit = duration_text(h.in_time);
+    let machine = match h.machines.is_empty() {
+        true => machine.join(" · "),
+        false => format!("measured on other machines: {}", h.machines.join(" · ")),
+    };
     let mut lines = vec![
-        machine.join(" · "),
+        machine,
         format!("in time = answered correctly within {limit} of when the visitor came"),
     ];
     let admission = h.admission_limit.map(|n| format!("each app serves at most {n} at once"));
@@ -251,6 +255,14 @@ pub fn push_wrapped_at(out: &mut String, text: &str, width: usize) {
 mod tests {
     use super::*;
     use crate::analysis::testing::compared_trio;
+
+    #[test]
+    fn other_machines_are_named_where_one_would_be() {
+        let mut c = compared_trio();
+        c.header.machines = vec!["a: 2 cores".into(), "b: 8 cores".into()];
+        let lines = header_lines(&c.header);
+        assert_eq!(lines[0], "measured on other machines: a: 2 cores · b: 8 cores");
+    }
 
     #[test]
     fn the_table_reads_as_designed() {

@@ -14,7 +14,7 @@ use super::summary::Summary;
 use super::validity::Level;
 use crate::base::Nanos;
 use crate::objective::Verdict;
-use crate::plan::{Plan, RequestPlan};
+use crate::plan::{HostFacts, Plan, RequestPlan};
 use crate::record::Record;
 use crate::target::Role;
 use serde::Serialize;
@@ -27,6 +27,10 @@ pub const CLAIM_RATIO: f64 = 1.5;
 const SAME_CPU: f64 = 0.05;
 /// Work per request may differ by this between targets that cache nothing (rule 12).
 const SAME_WORK: f64 = 0.05;
+
+/// Said first of runs that are not of one machine.
+const NO_CLAIMS: &str = "Which is faster or carries more is not said: the runs were measured on other \
+                         machines.";
 
 /// A run that takes part.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +58,7 @@ pub struct Comparison {
     pub health: WorstHealth,
 }
 
-/// What was the same for all.
+/// What was the same for all, but for the machines where they differ.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Header {
     pub profile: String,
@@ -66,6 +70,8 @@ pub struct Header {
     pub quota_mechanism: String,
     pub quota_stall: Nanos,
     pub cores: u32,
+    /// Each run's machine, where they were not the same one by what is known of them.
+    pub machines: Vec<String>,
     pub generator_cores: usize,
     pub is_generator_apart: bool,
     pub in_time: Nanos,
@@ -102,18 +108,26 @@ pub fn compare(runs: &[Run<'_>]) -> Comparison {
     let targets = unique_names(runs);
     let (verdict, reasons) = verdict(runs, &targets);
     let rows = rows::rows(runs);
-    let findings = findings::findings(runs, &targets);
+    let mut findings = findings::findings(runs, &targets);
+    let machines = machines(runs, &targets);
+    if !machines.is_empty() {
+        findings.retain(|finding| !finding.topic.is_of_the_machine());
+        findings.iter_mut().for_each(|finding| finding.is_difference = false);
+    }
     let sentences = match verdict {
         Verdict::Invalid => vec!["No claims: at least one run may not be believed.".into()],
-        _ => sentences(&findings, runs.len()),
+        _ if machines.is_empty() => sentences(&findings, runs.len()),
+        _ => (std::iter::once(NO_CLAIMS.to_string()))
+            .chain(findings.iter().map(|finding| finding.text.clone()))
+            .collect(),
     };
     Comparison {
-        header: header(runs, &targets),
+        header: header(runs, &targets, machines.clone()),
         footnotes: rows::footnotes(&rows, runs),
         notes: notes(runs, &targets),
         health: worst_health(runs),
         headline: findings::headline(&findings, runs, &targets)
-            .filter(|_| verdict != Verdict::Invalid),
+            .filter(|_| verdict != Verdict::Invalid && machines.is_empty()),
         targets,
         rows,
         findings,
@@ -151,7 +165,7 @@ fn equal_cpu(runs: &[Run<'_>], targets: &[String]) -> Vec<Vec<String>> {
     same_cpu_groups(runs).into_iter().map(named).filter(|names: &Vec<_>| names.len() > 1).collect()
 }
 
-fn header(runs: &[Run<'_>], targets: &[String]) -> Header {
+fn header(runs: &[Run<'_>], targets: &[String], machines: Vec<String>) -> Header {
     let plan = &runs[0].record.manifest.plan;
     let host = &plan.host;
     let node = |role| {
@@ -172,6 +186,7 @@ fn header(runs: &[Run<'_>], targets: &[String]) -> Header {
         quota_mechanism: host.quota_mechanism.clone(),
         quota_stall: host.quota_stall,
         cores: host.cores,
+        machines,
         generator_cores: host.brunt_cpus.len(),
         is_generator_apart: !host.brunt_cpus.iter().any(|cpu| host.stack_cpus.contains(cpu)),
         in_time: plan.load.in_time,
@@ -199,11 +214,40 @@ fn verdict(runs: &[Run<'_>], targets: &[String]) -> (Verdict, Vec<String>) {
             reasons.push(format!("{name}: {}; {}", doubt.seen, doubt.remedy));
         }
     }
-    for reason in [different_load(runs), different_work(runs, targets)].into_iter().flatten() {
+    let different_machines = machines(runs, targets).first().map(|_| {
+        "the runs were measured on other machines: times and capacities are not comparable; run all \
+         targets in one command on one machine"
+            .to_string()
+    });
+    let different = [different_load(runs), different_machines, different_work(runs, targets)];
+    for reason in different.into_iter().flatten() {
         verdict = verdict.max(Verdict::Inconclusive);
         reasons.push(reason);
     }
     (verdict, reasons)
+}
+
+/// `vertical: 4 cores, Linux 6.1, cgroup v2`, where these facts are not the same for all runs.
+fn machines(runs: &[Run<'_>], targets: &[String]) -> Vec<String> {
+    let hosts = || runs.iter().map(|run| &run.record.manifest.plan.host);
+    let facts = |h: &HostFacts| {
+        (h.cores, h.kernel.clone(), h.quota_mechanism.clone(), h.stack_cpus.clone())
+    };
+    if hosts().all(|host| facts(host) == facts(hosts().next().expect("there are runs"))) {
+        return Vec::new();
+    }
+    let named = hosts().zip(targets).map(|(host, name)| {
+        let kernel = if host.kernel.is_empty() { "unknown" } else { &host.kernel };
+        let quota = Some(format!(", {}", host.quota_mechanism))
+            .filter(|_| !host.quota_mechanism.is_empty());
+        format!(
+            "{name}: {} cores, {} of them for the target, kernel {kernel}{}",
+            host.cores,
+            host.stack_cpus.len(),
+            quota.unwrap_or_default()
+        )
+    });
+    named.collect()
 }
 
 /// Only runs of the same load under the same limit can be compared.

@@ -88,6 +88,25 @@ fn different_work_or_load_is_inconclusive() {
 }
 
 #[test]
+fn runs_of_other_machines_make_no_claim_that_the_machine_may_have_made() {
+    let mut records = trio();
+    records[1].manifest.plan.host.cores = 8;
+    let c = compared(&records);
+    assert_eq!(c.verdict, Verdict::Inconclusive);
+    assert!(c.reasons[0].contains("measured on other machines"), "{:?}", c.reasons);
+    let said = [c.sentences.join("\n"), c.headline.unwrap_or_default()].concat();
+    for claim in
+        ["is faster:", "vertical carries", "No difference", "CPU for 1,000", "cannot carry"]
+    {
+        assert!(!said.contains(claim), "{claim}: {said}");
+    }
+    assert!(said.contains("When a server dies"), "{said}");
+    assert_eq!(c.header.machines.len(), 3);
+    assert!(c.header.machines[1].starts_with("vertical: 8 cores"), "{:?}", c.header.machines);
+    assert!(compared(&trio()).header.machines.is_empty());
+}
+
+#[test]
 fn one_and_six_targets_work_and_a_lost_write_is_always_said() {
     let c = compared(&[Builder::new("solo").writes(0..9_000, 100).read_back(3).build()]);
     assert!(c.sentences.iter().any(|s| s.contains("solo lost 3")), "{:?}", c.sentences);

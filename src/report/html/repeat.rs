@@ -20,15 +20,16 @@ pub fn section(runs: &[Run<'_>], c: &Comparison) -> Markup {
             p { "With this brunt, on the same machine:" }
             pre.command tabindex="0" { code { (commands.join("\n")) } }
         }
-        @for (index, run) in runs.iter().enumerate().filter(|(index, _)| all[*index].is_none()) {
-            (unknown(&run.record.manifest.plan, target_name(index, &c.targets[index])))
-        }
+        (unknown(&runs.iter().zip(&all).filter(|(_, c)| c.is_none()).map(|(run, _)| run).collect::<Vec<_>>()))
         dl.facts {
             dt { "seed" } dd { (plan.seed) ", from which the whole schedule of requests and faults follows" }
             dt { "brunt" } dd { (manifest.brunt_version) ", with " (manifest.workers) @if manifest.workers == 1 { " worker" } @else { " workers" } }
-            dt { "machine" } dd {
-                (plan.host.cores) " cores: " (cores(&plan.host.brunt_cpus)) " for brunt, "
-                (cores(&plan.host.stack_cpus)) " for the target"
+            @for machine in &c.header.machines { dt { "machine of" } dd { (machine) } }
+            @if c.header.machines.is_empty() {
+                dt { "machine" } dd {
+                    (plan.host.cores) " cores: " (cores(&plan.host.brunt_cpus)) " for brunt, "
+                    (cores(&plan.host.stack_cpus)) " for the target"
+                }
             }
             @if plan.host.iterations_per_ms > 0.0 {
                 dt { "calibration" } dd {
@@ -46,14 +47,21 @@ pub fn section(runs: &[Run<'_>], c: &Comparison) -> Markup {
     }
 }
 
-fn unknown(plan: &Plan, name: Markup) -> Markup {
+/// The names as names: of which files they are is not in a record.
+fn unknown(runs: &[&Run<'_>]) -> Markup {
     html! {
-        p {
-            (name) ": no command is known that repeats it. Its target is called "
-            b { (plan.target) } " and its profile " b { (plan.profile) }
-            "; this brunt has none of these names inside, or they make another plan than was run. The "
-            "plan in the record's manifest.json is the whole of it; to run it again takes the files "
-            "that these names were read from, or the options of " code { "brunt load" } "."
+        @if !runs.is_empty() {
+            p {
+                "No command is known that repeats "
+                @for (at, run) in runs.iter().enumerate() {
+                    @if at > 0 { ", or " }
+                    "the target " b { (run.record.manifest.plan.target) }
+                    " under the profile " b { (run.record.manifest.plan.profile) }
+                }
+                ": this brunt has no such names inside, or they make another plan than was run. The "
+                "plan in a record's manifest.json is the whole of it; to run it again takes the files "
+                "that these names were read from, or the options of " code { "brunt load" } "."
+            }
         }
     }
 }
@@ -193,7 +201,7 @@ mod tests {
         }
         with_trio(|c, runs| {
             let text = section(runs, c).into_string();
-            assert!(!text.contains("class=\"command\"") && text.contains("no command is known"));
+            assert!(!text.contains("class=\"command\"") && text.contains("No command is known"));
         });
     }
 }

@@ -30,6 +30,13 @@ pub enum Topic {
     Cpu,
 }
 
+impl Topic {
+    /// Whether it is told by times or by what was carried, which another machine changes by itself.
+    pub fn is_of_the_machine(self) -> bool {
+        matches!(self, Topic::InTime | Topic::Speed | Topic::Capacity | Topic::Cpu)
+    }
+}
+
 /// One analysed statement with its evidence.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Finding {
