@@ -86,10 +86,13 @@ fn copy_card(to: &Path) -> PathBuf {
     card
 }
 
-fn render(folder: &Path) -> PathBuf {
-    let output =
-        Command::new(env!("CARGO_BIN_EXE_brunt")).arg("report").arg(folder).output().unwrap();
+fn brunt(arguments: &[&str]) {
+    let output = Command::new(env!("CARGO_BIN_EXE_brunt")).args(arguments).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn render(folder: &Path) -> PathBuf {
+    brunt(&["report", folder.to_str().unwrap()]);
     folder.join("report.html")
 }
 
@@ -267,13 +270,12 @@ fn a_run_that_goes_on_is_seen_in_a_browser() {
 #[test]
 fn a_run_shorter_than_a_second_is_drawn_over_its_whole_width() {
     let folder = tempfile::tempdir().unwrap();
-    let record = folder.path().join("record");
-    let output = Command::new(env!("CARGO_BIN_EXE_brunt"))
-        .args(["load", &answering(), "-n", "40", "-c", "2", "--quiet", "--out"])
-        .arg(&record)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let (record, other) = (folder.path().join("record"), folder.path().join("other"));
+    let url = answering();
+    for (n, record) in [("40", &record), ("400", &other)] {
+        let load = ["load", &url, "-n", n, "-c", "2", "--quiet", "--out"];
+        brunt(&[load.as_slice(), &[record.to_str().unwrap()]].concat());
+    }
     let browser = Browser::start(1280, 1000);
     open_file(&browser, &record.join("report.html"));
     let seen = browser.run(
@@ -286,6 +288,18 @@ fn a_run_shorter_than_a_second_is_drawn_over_its_whole_width() {
     assert!(seen["dots"].as_u64() > Some(1), "asked and answered: {seen:#}");
     assert!(!seen["text"].as_str().unwrap().contains("86400"), "{seen:#}");
     assert!(seen["repeat"].as_str().unwrap().contains("No command is known"), "{seen:#}");
+    let both = folder.path().join("both");
+    brunt(&[
+        "compare",
+        record.to_str().unwrap(),
+        other.to_str().unwrap(),
+        "--out",
+        both.to_str().unwrap(),
+    ]);
+    open_file(&browser, &both.join("report.html"));
+    let asked =
+        browser.run("return document.getElementById('rate').data.slice(0, 2).map(t => t.name)");
+    assert_eq!(asked, json!(["127.0.0.1 asked", "127.0.0.1 (2) asked"]), "not the same for both");
 }
 
 /// The address of a server that answers anything, until the tests end.

@@ -360,6 +360,12 @@ mod tests {
         let data = chart_data(&compare(&run), &run);
         assert_eq!((data.end_s, data.phases.last().unwrap().end), (20.0, 20.0));
         assert!(data.targets[0].lanes.iter().flat_map(|l| &l.bars).all(|b| b.end <= 20.0));
+        let mut cut = record.clone();
+        cut.ended = Nanos::from_secs(8);
+        let summaries = [summarise(&cut), summary.clone()];
+        let both = [&cut, &record].into_iter().zip(&summaries);
+        let both: Vec<Run<'_>> = both.map(|(record, summary)| Run { record, summary }).collect();
+        assert_eq!(chart_data(&compare(&both), &both).end_s, 20.0, "the longest run's");
     }
 
     #[test]
