@@ -11,7 +11,7 @@ pub mod selftest;
 mod setup;
 mod single;
 
-pub use capacity::{Capacities, CapacityOptions, capacity};
+pub use capacity::{Capacities, CapacityOptions, Outline, capacity, outline};
 pub use compare::{
     CompareOptions, Compared, LADDER, compare, compare_stored, folder_name, plan_all,
 };

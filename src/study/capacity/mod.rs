@@ -1,11 +1,14 @@
 //! The highest rate that still meets the objectives: each step of the search is an ordinary short
 //! run, and the next step is a pure function of those before (`analysis::capacity::next`).
 
+mod outline;
 mod trial;
+
+pub use outline::{Outline, outline};
 
 use super::compare::folder_name;
 use super::outlook::Outlook;
-use super::setup::{StudyError, prepare};
+use super::setup::{Setup, StudyError, prepare};
 use super::single::{RunOptions, run_once};
 use crate::analysis::capacity::{
     Answer, BrokenBy, GroupSize, Outcome, Purpose, Search, ShareObjective, Step, Trial, TrialRow,
@@ -68,21 +71,10 @@ pub fn capacity(
     options: &CapacityOptions,
     watcher: &mut dyn Watcher,
 ) -> Result<Capacities, StudyError> {
-    check(profile, options)?;
     let setup = prepare(&targets.iter().collect::<Vec<_>>(), Some(profile))?;
-    let situations: &[bool] = if options.fault.is_some() { &[false, true] } else { &[false] };
-    let mut found = Capacities { answers: Vec::new(), trials: Vec::new(), end: End::Complete };
     // What cannot be planned is refused before anything runs.
-    let searches = targets
-        .iter()
-        .flat_map(|target| situations.iter().map(move |with_fault| (target, *with_fault)))
-        .map(|(target, with_fault)| {
-            let trials = Trials { target, profile, setup: &setup, options, with_fault };
-            let expected_per_s = trials.expected_per_s()?;
-            let search = search(options, expected_per_s);
-            Ok(Planned { trials, search, expected_per_s })
-        })
-        .collect::<Result<Vec<Planned<'_>>, StudyError>>()?;
+    let searches = planned(targets, profile, options, &setup)?;
+    let mut found = Capacities { answers: Vec::new(), trials: Vec::new(), end: End::Complete };
     let mut outlook = Outlook::default();
     for (index, planned) in searches.iter().enumerate() {
         let Trials { target, with_fault, .. } = planned.trials;
@@ -111,6 +103,27 @@ pub fn capacity(
         }
     }
     Ok(found)
+}
+
+/// Every search before its first trial.
+fn planned<'a>(
+    targets: &'a [Target],
+    profile: &'a Profile,
+    options: &'a CapacityOptions,
+    setup: &'a Setup,
+) -> Result<Vec<Planned<'a>>, StudyError> {
+    check(profile, options)?;
+    let situations: &[bool] = if options.fault.is_some() { &[false, true] } else { &[false] };
+    targets
+        .iter()
+        .flat_map(|target| situations.iter().map(move |with_fault| (target, *with_fault)))
+        .map(|(target, with_fault)| {
+            let trials = Trials { target, profile, setup, options, with_fault };
+            let expected_per_s = trials.expected_per_s()?;
+            let search = search(options, expected_per_s);
+            Ok(Planned { trials, search, expected_per_s })
+        })
+        .collect()
 }
 
 fn check(profile: &Profile, options: &CapacityOptions) -> Result<(), StudyError> {

@@ -1,16 +1,17 @@
 //! `brunt capacity TARGET…`: the highest rate that still meets the objectives, and what to buy for
 //! an audience. The targets are searched, or folders of earlier searches are read again.
 
+mod dry_run;
 mod typed;
 
 use super::output;
 use crate::analysis::capacity::{Answer, CapacityReport, Search, size};
 use crate::audience::Forecast;
 use crate::cli::args::Common;
-use crate::cli::options;
+use crate::cli::{exit, options};
 use crate::gate::{self, Verdict};
 use crate::profile::Profile;
-use crate::study::{self, Capacities, CapacityOptions};
+use crate::study::{self, Capacities, CapacityOptions, RunOptions};
 use crate::target::Target;
 use crate::{profile, report, target};
 use anyhow::{Context, Result, anyhow, bail};
@@ -24,6 +25,7 @@ const UNIT_OFF: f64 = 0.01;
 const ANSWER: &str = "capacity.json";
 /// The audience as a profile.
 const PROFILE: &str = "audience.toml";
+const MIXED: &str = "give either targets or folders of earlier searches, not both";
 
 #[derive(Debug, Args)]
 pub struct CapacityArgs {
@@ -77,6 +79,10 @@ pub fn run(args: &CapacityArgs) -> Result<u8> {
     let written = forecast.as_ref().map(|f| audience_profile(&common.profile, f)).transpose()?;
     let stored: Vec<PathBuf> =
         args.targets.iter().map(PathBuf::from).filter(|p| holds_answer(p)).collect();
+    if common.dry_run {
+        output::say(&dry_run::text(args, &profile, &stored)?)?;
+        return Ok(exit::PASS);
+    }
     let (mut answer, found, folder) = match (args.targets.len(), stored.len()) {
         (0, _) => (CapacityReport::new(&profile.name, common.seed, vec![], vec![]), None, None),
         (_, 0) => {
@@ -84,7 +90,7 @@ pub fn run(args: &CapacityArgs) -> Result<u8> {
             (answer, Some(found), Some(folder))
         }
         (n, m) if n == m => (read_all(&stored)?, None, None),
-        _ => bail!("give either targets or folders of earlier searches, not both"),
+        _ => bail!(MIXED),
     };
     if let Some(forecast) = &forecast {
         answer.sizing = Some(size(forecast, args.lose, &answer.answers, &prices));
@@ -120,25 +126,10 @@ pub fn run(args: &CapacityArgs) -> Result<u8> {
 
 fn search(args: &CapacityArgs, profile: &Profile) -> Result<(CapacityReport, Capacities, PathBuf)> {
     let common = &args.common;
-    let objectives = typed::objectives(args)?;
-    let search = typed::search(args)?;
-    let from = args.from.as_ref().map(|text| typed::rate("--from", text)).transpose()?;
-    Search { first_per_s: from.unwrap_or(search.first_per_s), ..search.clone() }
-        .check()
-        .map_err(|e| anyhow!("--from, --to, --precision: {e}"))?;
-    let fault = args.with_fault.as_ref().map(|text| typed::fault(text, profile)).transpose()?;
-    let targets =
-        args.targets.iter().map(|name| target::load(name)).collect::<Result<Vec<Target>, _>>()?;
+    let run = super::run_options(common.threads, common.i_own_these);
+    let (targets, mut options) = asked(args, profile, run)?;
     let folder = new_folder(common, &study::folder_name(&targets[0].name))?;
-    let options = CapacityOptions {
-        seed: common.seed,
-        run: super::run_options(common.threads, common.i_own_these),
-        folder: folder.clone(),
-        first_per_s: from,
-        search,
-        objectives,
-        fault,
-    };
+    options.folder.clone_from(&folder);
     let mut found = {
         let mut watcher = super::watcher(common.quiet, false, common.dashboard)?;
         let found = study::capacity(&targets, profile, &options, watcher.as_mut());
@@ -149,6 +140,33 @@ fn search(args: &CapacityArgs, profile: &Profile) -> Result<(CapacityReport, Cap
     let answers = std::mem::take(&mut found.answers);
     let answer = CapacityReport::new(&profile.name, common.seed, expressions, answers);
     Ok((answer, found, folder))
+}
+
+/// What is searched, and how; without the folder, which is made when nothing is wrong.
+fn asked(
+    args: &CapacityArgs,
+    profile: &Profile,
+    run: RunOptions,
+) -> Result<(Vec<Target>, CapacityOptions)> {
+    let objectives = typed::objectives(args)?;
+    let search = typed::search(args)?;
+    let from = args.from.as_ref().map(|text| typed::rate("--from", text)).transpose()?;
+    Search { first_per_s: from.unwrap_or(search.first_per_s), ..search.clone() }
+        .check()
+        .map_err(|e| anyhow!("--from, --to, --precision: {e}"))?;
+    let fault = args.with_fault.as_ref().map(|text| typed::fault(text, profile)).transpose()?;
+    let targets =
+        args.targets.iter().map(|name| target::load(name)).collect::<Result<Vec<Target>, _>>()?;
+    let options = CapacityOptions {
+        seed: args.common.seed,
+        run,
+        folder: PathBuf::new(),
+        first_per_s: from,
+        search,
+        objectives,
+        fault,
+    };
+    Ok((targets, options))
 }
 
 fn new_folder(common: &Common, subject: &str) -> Result<PathBuf> {
