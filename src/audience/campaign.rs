@@ -2,9 +2,13 @@
 
 use thiserror::Error;
 
-const HOUR_S: f64 = 3_600.0;
-const DAY_S: f64 = 24.0 * HOUR_S;
+pub(super) const HOUR_S: f64 = 3_600.0;
+pub(super) const DAY_S: f64 = 24.0 * HOUR_S;
 const MINUTE_S: f64 = 60.0;
+/// Of the mean hour of a day: the busiest one has at least as much.
+const MEAN_HOUR: f64 = HOUR_S / DAY_S;
+/// A step has been taken just after it.
+pub(super) const JUST_AFTER_S: f64 = 1e-9;
 
 /// When the people who see it come.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -104,6 +108,10 @@ impl Audience {
             require(what, seen, "at least 1", seen.is_finite() && seen >= 1.0)?;
         }
         require("the number of pages", self.pages, "at most 1000", self.pages <= 1000.0)?;
+        if let Timing::Feed { peak_hour, .. } = self.timing {
+            let expected = "at least 1/24, what the mean hour of a day has";
+            require("the share of the peak hour", peak_hour, expected, peak_hour >= MEAN_HOUR)?;
+        }
         if let Timing::Drop { within_s } = self.timing {
             require("the time of the rush", within_s, "above 0", within_s > 0.0)?;
         }
@@ -149,19 +157,14 @@ impl Audience {
         self.origin_requests() * (full + partial)
     }
 
-    /// The busiest instant: s is a staircase that only falls after its first step, so the sum is
-    /// largest just when the last page of the first step joins or the first step ends.
+    /// The busiest instant, whichever it is: the shares may put it into the second minute, or where
+    /// the rest begins to fade. Between two steps the rate stays or falls, so it is just after one.
     pub fn demand(&self) -> Demand {
-        let first_step_s = match self.timing {
-            Timing::Feed { .. } => HOUR_S,
-            Timing::Live { .. } => MINUTE_S,
-            Timing::Drop { within_s } => within_s,
-        };
-        let joins = (0..=self.pages.floor() as u32).map(|page| f64::from(page) * self.think_s);
-        let ends = std::iter::once(first_step_s * (1.0 - 1e-9));
-        let requests_per_s = joins.chain(ends).map(|t| self.requests_per_s(t)).fold(0.0, f64::max);
+        let steps: Vec<f64> = self.steps().into_iter().map(|at| at + JUST_AFTER_S).collect();
+        let most = |rate: &dyn Fn(f64) -> f64| steps.iter().map(|t| rate(*t)).fold(0.0, f64::max);
+        let requests_per_s = most(&|t| self.requests_per_s(t));
         Demand {
-            sessions_per_s: self.sessions_per_s(0.0),
+            sessions_per_s: most(&|t| self.sessions_per_s(t)),
             requests_per_s,
             worst_second_per_s: self.burst * requests_per_s,
         }
@@ -318,6 +321,9 @@ mod tests {
         assert!(Audience { pages: 0.0, ..good }.check().is_err());
         assert!(Audience { views: f64::NAN, ..good }.check().is_err());
         assert!(Audience { timing: Timing::Drop { within_s: 0.0 }, ..good }.check().is_err());
+        let quiet = Timing::Feed { first_day: 0.5, peak_hour: 0.02 };
+        let error = Audience { timing: quiet, ..good }.check().unwrap_err();
+        assert!(error.to_string().contains("at least 1/24"), "{error}");
     }
 
     #[test]

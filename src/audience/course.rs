@@ -1,7 +1,7 @@
 //! The rate over time as straight pieces, from the first visitor until most have been: what a
 //! profile's phases are made of.
 
-use super::campaign::{Audience, DECAY_S, Timing};
+use super::campaign::{Audience, DAY_S, DECAY_S, HOUR_S, JUST_AFTER_S, Timing};
 
 /// A live audience is followed for so many of its constants: less than a tenth of what was left.
 const DECAYS: f64 = 2.5;
@@ -58,7 +58,8 @@ impl Audience {
             ];
         }
         let mut pieces = Vec::new();
-        let mut breaks = self.breaks();
+        let mut breaks = self.steps();
+        breaks.dedup_by(|a, b| (*a - *b).abs() < 1e-3);
         let last = breaks.pop().expect("there is a first and a last");
         for pair in [breaks.as_slice(), &[last]].concat().windows(2) {
             let (from, to) = (pair[0], pair[1]);
@@ -69,7 +70,7 @@ impl Audience {
             pieces.push(Piece {
                 name: "fading".into(),
                 seconds: DECAYS * DECAY_S,
-                from_per_s: self.requests_per_s(last + 1e-9),
+                from_per_s: self.requests_per_s(last + JUST_AFTER_S),
                 to_per_s: 0.0,
                 decay_s: Some(DECAY_S),
             });
@@ -80,9 +81,9 @@ impl Audience {
 
     /// Where the staircase steps: the visits' own steps, each again a think time later per page.
     /// After the last one it falls smoothly, or is over.
-    fn breaks(&self) -> Vec<f64> {
+    pub(super) fn steps(&self) -> Vec<f64> {
         let own = match self.timing {
-            Timing::Feed { .. } => vec![0.0],
+            Timing::Feed { .. } => vec![0.0, HOUR_S, DAY_S],
             Timing::Live { .. } => vec![0.0, 60.0, 120.0],
             Timing::Drop { within_s } => vec![0.0, within_s],
         };
@@ -91,7 +92,6 @@ impl Audience {
         let mut all: Vec<f64> =
             pages.flat_map(|later| own.iter().map(move |at| at + later)).collect();
         all.sort_by(f64::total_cmp);
-        all.dedup_by(|a, b| (*a - *b).abs() < 1e-3);
         all
     }
 }
@@ -107,17 +107,25 @@ fn push(pieces: &mut Vec<Piece>, at_s: f64, seconds: f64, rate: f64) {
     pieces.push(Piece::level(&format!("from {at_s:.0} s"), seconds, rate));
 }
 
-/// The worst second is the last one of the busiest piece.
+/// The worst second is the last one of the busiest piece, or the first where that one fades.
 fn put_burst(pieces: &mut Vec<Piece>, worst_per_s: f64) {
-    let levels = pieces.iter().enumerate().filter(|(_, p)| p.decay_s.is_none());
-    let busiest = levels.max_by(|a, b| a.1.to_per_s.total_cmp(&b.1.to_per_s)).map(|(i, _)| i);
-    let Some(at) = busiest.filter(|i| worst_per_s > pieces[*i].to_per_s) else { return };
-    if pieces[at].seconds > 1.0 {
-        pieces[at].seconds -= 1.0;
-        pieces.insert(at + 1, Piece::level("worst second", 1.0, worst_per_s));
-    } else {
-        (pieces[at].from_per_s, pieces[at].to_per_s) = (worst_per_s, worst_per_s);
+    let all = pieces.iter().enumerate();
+    let busiest = all.max_by(|a, b| a.1.from_per_s.total_cmp(&b.1.from_per_s)).map(|(i, _)| i);
+    let Some(at) = busiest.filter(|i| worst_per_s > pieces[*i].from_per_s) else { return };
+    let piece = &mut pieces[at];
+    if piece.seconds <= 1.0 {
+        (piece.from_per_s, piece.to_per_s) = (worst_per_s, worst_per_s);
+        return;
     }
+    piece.seconds -= 1.0;
+    let where_it_comes = match piece.decay_s {
+        Some(decay) => {
+            piece.from_per_s *= (-1.0 / decay).exp();
+            at
+        }
+        None => at + 1,
+    };
+    pieces.insert(where_it_comes, Piece::level("worst second", 1.0, worst_per_s));
 }
 
 #[cfg(test)]
@@ -158,6 +166,47 @@ mod tests {
             assert!((total(&pieces) / expected - 1.0).abs() < 1e-9, "{pages}: {pieces:?}");
             let top = pieces.iter().map(|p| p.to_per_s).fold(0.0, f64::max);
             assert!((top / drop.demand().requests_per_s - 1.0).abs() < 1e-9, "{pages}");
+        }
+    }
+
+    #[test]
+    fn a_later_minute_may_be_the_busiest() {
+        let live = |two_minutes, first_minute| Audience {
+            timing: Timing::Live { two_minutes, first_minute },
+            ..preset("shout-out-1M").unwrap().audience
+        };
+        let second = live(0.75, 0.3).demand();
+        assert!((second.requests_per_s - 1_575.0).abs() < 1e-6 && second.sessions_per_s > 174.9);
+        let fading = live(0.1, 0.6);
+        assert!((fading.demand().requests_per_s - 270.0).abs() < 1e-6);
+        let names: Vec<String> = fading.course().into_iter().map(|p| p.name).collect();
+        assert_eq!(names[2..], ["worst second", "fading"]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_moment_is_busier_than_the_peak(
+            kind in 0..3u8,
+            (one, two) in (0.0..=1.0f64, 0.0..=1.0f64),
+            (pages, think_s, burst) in (1.0..6.0f64, 0.0..90.0f64, 1.0..9.0f64),
+        ) {
+            let timing = match kind {
+                0 => Timing::Live { two_minutes: one, first_minute: two },
+                1 => Timing::Feed { first_day: one, peak_hour: (1.0 + 23.0 * two) / 24.0 },
+                _ => Timing::Drop { within_s: 0.5 + 200.0 * one },
+            };
+            let live = preset("shout-out").unwrap().audience;
+            let audience = Audience { timing, pages, think_s, burst, ..live };
+            proptest::prop_assert_eq!(audience.check(), Ok(()));
+            let demand = audience.demand();
+            let pieces = audience.course();
+            let top = pieces.iter().map(|p| p.from_per_s.max(p.to_per_s)).fold(0.0, f64::max);
+            proptest::prop_assert!((top - demand.worst_second_per_s).abs() <= 1e-9 * top);
+            let most = 1.000_001 * demand.requests_per_s;
+            for second in 0..900 {
+                let rate = audience.requests_per_s(f64::from(second));
+                proptest::prop_assert!(rate <= most, "{} at {}", rate, second);
+            }
         }
     }
 

@@ -224,6 +224,8 @@ mod tests {
         assert!((feed.audience.demand().requests_per_s - 9.636).abs() < 1e-3);
         assert!((live.audience.demand().requests_per_s - 1350.0).abs() < 1e-6);
         assert!((live.design_per_s() - 6750.0 * 1.5).abs() < 1e-6);
+        let late = Forecast::parse("live[viewers=1M,first-minute=30%]").unwrap();
+        assert!((late.design_per_s() - 11_812.5).abs() < 1e-6);
     }
 
     #[test]

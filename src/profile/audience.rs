@@ -79,6 +79,8 @@ mod tests {
     fn what_is_written_is_a_profile_with_the_audiences_rates() {
         for text in [
             "live[viewers=1M,pages=2.5]",
+            "live[viewers=1M,first-minute=30%]",
+            "live[viewers=1M,two-minutes=10%,pages=3]",
             "feed[views=3M,retries=2]",
             "drop[visitors=10k,within=30s]",
             "shout-out",
