@@ -202,7 +202,23 @@ fn parse(text: &str) -> Result<Threshold, String> {
         false => (limit.parse().ok().filter(|v: &f64| v.is_finite()))
             .ok_or_else(|| format!("`{limit}` is not a number"))?,
     };
+    if matches!(metric, Metric::Errors | Metric::InTime) {
+        check_share(subject, limit)?;
+    }
     Ok(Threshold { expression: text.into(), metric, scope, aggregation, comparator, limit })
+}
+
+/// No run misses `errors: rate<5`, which was meant as 5 %, and none meets `in_time: rate>99`.
+fn check_share(subject: &str, limit: f64) -> Result<(), String> {
+    if (0.0..=1.0).contains(&limit) {
+        return Ok(());
+    }
+    let percent = if (1.0..=100.0).contains(&limit) { limit } else { 5.0 };
+    let share = (percent * 1e4).round() / 1e6;
+    Err(format!(
+        "the rate of `{}` is a share from 0 to 1, which {limit} is not; {percent} % is {share}",
+        subject.trim()
+    ))
 }
 
 /// The colon after the braces parts subject and condition; one inside them belongs to a label.
@@ -285,7 +301,10 @@ mod tests {
             "response_time{request:feed}: p(99)<200ms",
             "response_time{phase:peak}: p(95)<1s",
             "errors: rate<0.01",
+            "errors: rate<=0",
+            "errors: rate<1",
             "in_time: rate>0.99",
+            "in_time: rate>=1",
             "throughput: rate>450",
             "recovery_time{fault:kill-leader}: max<10s",
             "lost_writes: count==0",
@@ -329,6 +348,10 @@ mod tests {
             ("errors: rate", "no <"),
             ("errors{request:feed: rate<1", "braces"),
             ("errors: rate<many", "not a number"),
+            ("errors: rate<5", "a share from 0 to 1, which 5 is not; 5 % is 0.05"),
+            ("errors{request:feed}: rate<=1.5", "the rate of `errors{request:feed}`"),
+            ("in_time: rate>99.9", "99.9 % is 0.999"),
+            ("in_time: rate>-1", "5 % is 0.05"),
         ] {
             let error = text.parse::<Threshold>().unwrap_err().to_string();
             assert!(error.contains(problem) && error.contains("write it like"), "{text}: {error}");
