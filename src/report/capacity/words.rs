@@ -1,13 +1,18 @@
 //! The sentences that text and Markdown share.
 
 use crate::analysis::capacity::{
-    Answer, Axis, Buy, CapacityReport, Cost, FitRow, Interval, Outcome, Purpose, Recovery, Scaling,
-    Sizing, Trial, TrialRow,
+    Answer, Axis, Buy, CapacityReport, Cost, FitRow, Flaw, Interval, Outcome, Purpose, Recovery,
+    Scaling, Sizing, Trial, TrialRow,
 };
 use crate::base::Nanos;
 
 pub const HEAD: [&str; 9] =
     ["trial", "rate /s", "for", "why", "result", "broke it", "p50", "p99", "busiest server"];
+
+/// From this share on requests queue for a CPU that is not used up.
+const MUCH: f64 = 0.5;
+/// Rates that differ by less were meant to be one.
+const SAME_RATE: f64 = 1e-6;
 
 /// `garage`, `horizontal with lose-server`.
 pub fn subject(answer: &Answer) -> String {
@@ -84,6 +89,11 @@ pub fn details(answer: &Answer) -> Vec<String> {
         all.push(exhausted(answer));
         all.push(match confirmed_per_s {
             Some(rate) => format!("confirmed: {rate:.1}/s held in every confirmation"),
+            None if !tries(answer, Purpose::Confirm) => {
+                "not confirmed: no confirmation was asked for; \
+                                                         reckon with the lower end of the interval"
+                    .into()
+            }
             None => format!(
                 "not confirmed: no rate from {held_per_s:.1}/s down held in every confirmation; \
                  reckon with the lower end of the interval"
@@ -96,9 +106,10 @@ pub fn details(answer: &Answer) -> Vec<String> {
             Recovery::Metastable => "METASTABLE: after an overload the objectives did not hold \
                                      again, at a rate that it carried before"
                 .into(),
-            Recovery::NotMeasured => "whether it comes back from an overload was not measured: \
-                                      brunt could not send that much"
-                .into(),
+            Recovery::NotMeasured => format!(
+                "whether it comes back from an overload was not measured: {}",
+                not_measured(answer)
+            ),
         });
     } else if let Outcome::FirstFails { .. } = &answer.outcome {
         all.push(exhausted(answer));
@@ -106,15 +117,33 @@ pub fn details(answer: &Answer) -> Vec<String> {
     all
 }
 
+fn tries(answer: &Answer, purpose: Purpose) -> bool {
+    answer.trials.iter().any(|row| row.trial.purpose == purpose)
+}
+
+fn not_measured(answer: &Answer) -> String {
+    let overload = answer.trials.iter().rfind(|row| row.trial.purpose == Purpose::Overload);
+    match overload.and_then(|row| row.trial.flaw.as_ref()) {
+        Some(Flaw::Generator(why)) => format!("brunt could not send that much: {why}"),
+        Some(Flaw::Other(why)) => format!("that trial may not be believed: {why}"),
+        None => "it was not watched for long enough".into(),
+    }
+}
+
 fn exhausted(answer: &Answer) -> String {
     if let Some(what) = &answer.exhausted {
         return format!("what was used up there: {what}");
     }
-    let failing = answer.trials.iter().filter(|row| !row.trial.holds());
-    match failing.filter_map(|row| row.busiest.as_ref()).next_back() {
+    match broken_at(answer).and_then(|row| row.busiest.as_ref()) {
+        Some(load) if load.cpu_share >= MUCH => format!(
+            "no CPU was used up where it broke, but {:.0} % of that of {}, the busiest server: \
+             requests that wait for it may be the limit, as arrivals come in bursts",
+            load.cpu_share * 100.0,
+            load.server
+        ),
         Some(load) => format!(
-            "no CPU was used up: the busiest server, {}, used {:.0} % of its share; look for a lock, \
-             a pool of connections, a disk or a limit of its own",
+            "no CPU was used up where it broke: the busiest server, {}, used {:.0} % of its share; \
+             look for a lock, a pool of connections, a disk or a limit of its own",
             load.server,
             load.cpu_share * 100.0
         ),
@@ -122,6 +151,19 @@ fn exhausted(answer: &Answer) -> String {
                  it a share of CPU"
             .into(),
     }
+}
+
+/// The last trial at the lowest rate that failed for good. An overload is meant to fail.
+fn broken_at(answer: &Answer) -> Option<&TrialRow> {
+    let failed_per_s = match answer.outcome {
+        Outcome::Found { failed_per_s, .. } => failed_per_s,
+        Outcome::FirstFails { rate_per_s, .. } => rate_per_s,
+        _ => return None,
+    };
+    answer.trials.iter().rfind(|row| {
+        let is_there = (row.trial.rate_per_s / failed_per_s - 1.0).abs() < SAME_RATE;
+        is_there && row.trial.purpose != Purpose::Overload && row.trial.flaw.is_none()
+    })
 }
 
 /// `trial-03`.
@@ -380,5 +422,58 @@ fn number(value: f64) -> String {
         v if v >= 100.0 => format!("{value:.0}"),
         v if v >= 1.0 => format!("{value:.1}"),
         v => format!("{value:.0$}", (2.0 - v.log10().floor()) as usize),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::text::tests::answer;
+    use super::*;
+    use crate::analysis::ServerLoad;
+
+    /// Broke at 104/s, and was sent 150/s at last.
+    fn found(cpu_share: f64, confirmed_per_s: Option<f64>, flaw: Option<Flaw>) -> String {
+        let mut answer = answer(2, 100.0, None);
+        answer.exhausted = None;
+        let Outcome::Found { confirmed_per_s: confirmed, recovery, .. } = &mut answer.outcome
+        else {
+            panic!()
+        };
+        (*confirmed, *recovery) = (confirmed_per_s, Recovery::NotMeasured);
+        let mut row = |rate_per_s, purpose, cpu_share| {
+            let mut row = answer.trials[0].clone();
+            (row.trial.rate_per_s, row.trial.purpose) = (rate_per_s, purpose);
+            row.trial.readings[0].violations = 900;
+            row.busiest = Some(ServerLoad {
+                server: "app-1".into(),
+                cores: 1.0,
+                cpu_share,
+                throttled_share: 0.0,
+            });
+            answer.trials.push(row);
+        };
+        row(104.0, Purpose::Narrow, cpu_share);
+        row(150.0, Purpose::Overload, 1.0);
+        answer.trials.last_mut().unwrap().trial.flaw = flaw;
+        details(&answer).join("\n")
+    }
+
+    #[test]
+    fn what_was_used_is_told_of_the_rate_at_which_it_broke() {
+        let much = found(0.7, None, None);
+        assert!(much.contains("70 % of that of app-1") && !much.contains("lock"), "{much}");
+        let little = found(0.2, None, None);
+        assert!(little.contains("app-1, used 20 %") && little.contains("a lock"), "{little}");
+    }
+
+    #[test]
+    fn what_was_not_measured_says_why() {
+        let none = found(0.2, None, Some(Flaw::Other("the cores were slow".into())));
+        for part in ["no confirmation was asked for", "may not be believed: the cores were slow"] {
+            assert!(none.contains(part), "{part}: {none}");
+        }
+        let late = found(0.2, Some(100.0), Some(Flaw::Generator("start lag".into())));
+        assert!(late.contains("brunt could not send that much: start lag"), "{late}");
+        assert!(found(0.2, None, None).contains("not watched for long enough"));
     }
 }
