@@ -95,8 +95,11 @@ pub struct Answer {
 pub struct GroupSize {
     pub group: String,
     pub count: u32,
-    /// Of each; `None` where it may use all of the target's cores.
+    /// Of each, in units or in cores; with neither it may use all of the target's cores, which is no
+    /// size.
     pub units: Option<f64>,
+    #[serde(default)]
+    pub cores: Option<f64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -171,9 +174,9 @@ impl Answer {
         self.servers.iter().map(|s| s.count).sum()
     }
 
-    /// Of all servers; `None` where one has no share of its own.
-    pub fn units(&self) -> Option<f64> {
-        self.servers.iter().map(|s| Some(s.units? * f64::from(s.count))).sum()
+    /// The group that has its only server.
+    pub fn single(&self) -> Option<&GroupSize> {
+        self.servers.iter().find(|s| s.count == 1).filter(|_| self.count() == 1)
     }
 }
 

@@ -13,9 +13,23 @@ use serde::{Deserialize, Serialize};
 #[serde(tag = "of", rename_all = "snake_case")]
 pub enum Axis {
     /// More servers of one group.
-    Servers { group: String },
+    Servers {
+        group: String,
+    },
     /// Bigger servers of one group.
-    Units { group: String },
+    Units {
+        group: String,
+    },
+    Cores {
+        group: String,
+    },
+}
+
+impl Axis {
+    pub fn group(&self) -> &str {
+        let (Axis::Servers { group } | Axis::Units { group } | Axis::Cores { group }) = self;
+        group
+    }
 }
 
 /// The measured sizes and how they scale.
@@ -32,7 +46,7 @@ pub struct Scaling {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ScalePoint {
     pub target: String,
-    /// Servers, or units of one.
+    /// Servers, or units or cores of one.
     pub size: f64,
     pub rate_per_s: f64,
     /// What planning may rely on: the lower end of the interval.
@@ -207,22 +221,37 @@ fn axis(answers: &[&Answer]) -> Result<Axis, String> {
             .collect()
     };
     let group = |i: usize| first.servers[i].group.clone();
-    match (differs(|s| Some(f64::from(s.count))).as_slice(), differs(|s| s.units).as_slice()) {
+    let given = |i: usize, what: fn(&GroupSize) -> Option<f64>| {
+        answers.iter().all(|a| what(&a.servers[i]).is_some())
+    };
+    let counts = differs(|s| Some(f64::from(s.count)));
+    let mut shares = [differs(|s| s.units), differs(|s| s.cores)].concat();
+    shares.sort_unstable();
+    shares.dedup();
+    match (counts.as_slice(), shares.as_slice()) {
         ([one], []) => Ok(Axis::Servers { group: group(*one) }),
-        ([], [one]) => Ok(Axis::Units { group: group(*one) }),
+        ([], [one]) if given(*one, |s| s.units) => Ok(Axis::Units { group: group(*one) }),
+        ([], [one]) if given(*one, |s| s.cores) => Ok(Axis::Cores { group: group(*one) }),
+        ([], [one]) => Err(format!(
+            "the servers of {} have units in one target and cores in another, or neither, which is all \
+             of the target's cores and no size; give each of them units, or each cores",
+            group(*one)
+        )),
         ([], []) => Err("the targets are all of one size".into()),
-        _ => Err("the targets differ in more than one size: change the count or the units of one \
-                  group of servers"
-            .into()),
+        _ => Err(
+            "the targets differ in more than one size: change the count, the units or the cores \
+                  of one group of servers"
+                .into(),
+        ),
     }
 }
 
 fn size_on(axis: &Axis, servers: &[GroupSize]) -> Option<f64> {
+    let of_group = servers.iter().find(|s| s.group == axis.group())?;
     match axis {
-        Axis::Servers { group } => {
-            servers.iter().find(|s| s.group == *group).map(|s| f64::from(s.count))
-        }
-        Axis::Units { group } => servers.iter().find(|s| s.group == *group)?.units,
+        Axis::Servers { .. } => Some(f64::from(of_group.count)),
+        Axis::Units { .. } => of_group.units,
+        Axis::Cores { .. } => of_group.cores,
     }
 }
 
@@ -246,11 +275,20 @@ pub(super) mod tests {
             group: group.into(),
             count,
             units: Some(units),
+            cores: None,
         };
         let servers = vec![group("app", count, units), group("database", 1, 1.0)];
         let mut answer = Answer::new(format!("x{count}"), None, servers, outcome, vec![], 1);
         let exact = Some(rate);
         answer.capacity = Some(Interval { rate_per_s: rate, low_per_s: exact, high_per_s: exact });
+        answer
+    }
+
+    /// A target with one server of a group, which has so many cores, or no share of its own.
+    pub fn of_cores(cores: Option<f64>, rate: f64) -> Answer {
+        let mut answer = answer(1, 1.0, rate);
+        answer.servers = vec![GroupSize { group: "web".into(), count: 1, units: None, cores }];
+        answer.target = cores.map_or("web".into(), |cores| format!("web-{cores}"));
         answer
     }
 
@@ -288,6 +326,11 @@ pub(super) mod tests {
         let units = scaling(&[answer(1, 2.0, 9.0), answer(1, 1.0, 5.0)]).unwrap();
         assert_eq!(units.axis, Axis::Units { group: "app".into() });
         assert_eq!(units.points[0].size, 1.0, "the smallest first");
+        let cores = scaling(&[of_cores(Some(2.0), 9.0), of_cores(Some(0.5), 5.0)]).unwrap();
+        assert_eq!(cores.axis, Axis::Cores { group: "web".into() });
+        assert_eq!(cores.points[0].size, 0.5);
+        let all_cores = error(&[of_cores(Some(2.0), 9.0), of_cores(None, 9.0)]);
+        assert!(all_cores.contains("no size; give each of them units, or each cores"));
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub struct Sizing {
     pub assumptions: Vec<Assumed>,
     /// Each target that was measured.
     pub candidates: Vec<Candidate>,
-    /// Bigger servers: of an axis of units, or single servers of any kind.
+    /// Bigger servers: of an axis of units or cores, or single servers of any kind.
     pub vertical: Option<Buy>,
     /// More servers: of an axis of counts.
     pub horizontal: Option<Buy>,
@@ -77,13 +77,19 @@ pub enum Buy {
     Enough {
         group: String,
         size: f64,
+        #[serde(default)]
+        kind: SizeKind,
         left_per_s: f64,
         cost: Option<Cost>,
     },
     /// A measured target of this name.
     Target {
         target: String,
-        units: f64,
+        /// Its size, in the one or the other; with neither it has all of the target's cores.
+        #[serde(default)]
+        units: Option<f64>,
+        #[serde(default)]
+        cores: Option<f64>,
         reckoned_per_s: f64,
         cost: Option<Cost>,
     },
@@ -91,6 +97,12 @@ pub enum Buy {
         group: String,
         measure_at_least: f64,
         kind: SizeKind,
+    },
+    /// The best server has all of the target's cores, so how much more it would take is not known.
+    NoSize {
+        target: String,
+        group: String,
+        reckoned_per_s: f64,
     },
     /// Nothing helps: the best size, and what is left of it.
     Never {
@@ -101,11 +113,13 @@ pub enum Buy {
 }
 
 /// What a size counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SizeKind {
+    #[default]
     Servers,
     Units,
+    Cores,
 }
 
 impl SizeKind {
@@ -113,6 +127,7 @@ impl SizeKind {
         match self {
             SizeKind::Servers => "servers of",
             SizeKind::Units => "units of CPU for",
+            SizeKind::Cores => "cores for",
         }
     }
 }
@@ -166,8 +181,8 @@ fn candidates(answers: &[Answer], design: f64, load: Load, prices: &Prices) -> V
         .collect()
 }
 
-/// The smallest size of an axis of units that carries it, or else the measured target with one
-/// server of its kind and the fewest units.
+/// The smallest measured target with one server that carries it, or else the smallest size of an
+/// axis of units or cores, in whole ones: what can be bought comes in steps.
 fn vertical(
     answers: &[Answer],
     axis: Option<&Scaling>,
@@ -175,45 +190,31 @@ fn vertical(
     load: Load,
     prices: &Prices,
 ) -> Option<Buy> {
-    let singles = || answers.iter().filter(|a| a.fault.is_none() && a.count() == 1);
-    let carrying = singles().filter(|a| a.reckoned_per_s().is_some_and(|rate| rate >= design));
-    let smallest = carrying.min_by(|a, b| {
-        let units = |a: &Answer| a.units().unwrap_or(f64::INFINITY);
-        units(a).total_cmp(&units(b))
-    });
-    if let Some(answer) = smallest {
+    let singles: Vec<Single<'_>> =
+        answers.iter().filter(|a| a.fault.is_none()).filter_map(Single::of).collect();
+    let carrying = singles.iter().filter(|s| s.reckoned_per_s >= design);
+    if let Some(single) = carrying.min_by(|a, b| a.cores().total_cmp(&b.cores())) {
         return Some(Buy::Target {
-            target: answer.target.clone(),
-            units: answer.units().unwrap_or(0.0),
-            reckoned_per_s: answer.reckoned_per_s()?,
-            cost: prices.cost(&answer.servers, load),
+            target: single.answer.target.clone(),
+            units: single.size.units,
+            cores: single.size.cores,
+            reckoned_per_s: single.reckoned_per_s,
+            cost: prices.cost(&single.answer.servers, load),
         });
     }
-    let scaling = axis.filter(|s| matches!(s.axis, Axis::Units { .. }));
-    let (group, reckoning) = match scaling {
-        Some(scaling) => (group_of(&scaling.axis), Reckoning::new(&scaling.points)),
-        None => {
-            let largest = singles().filter(|a| a.reckoned_per_s().is_some()).max_by(|a, b| {
-                let units = |a: &Answer| a.units().unwrap_or(0.0);
-                units(a).total_cmp(&units(b))
-            })?;
-            return Some(Buy::NotMeasured {
-                group: largest.servers[0].group.clone(),
-                measure_at_least: halved(design, largest.units()?, largest.reckoned_per_s()?),
-                kind: SizeKind::Units,
-            });
+    let kind = match axis.map(|scaling| &scaling.axis) {
+        Some(Axis::Units { .. }) => SizeKind::Units,
+        Some(Axis::Cores { .. }) => SizeKind::Cores,
+        _ => {
+            let largest = singles.iter().max_by(|a, b| a.cores().total_cmp(&b.cores()))?;
+            return Some(largest.halved(design));
         }
     };
-    // Sizes in whole units: what can be bought comes in steps.
-    let supply = |units: u32| supply(&reckoning, units);
-    Some(match smallest_count(design, 0, MOST, supply) {
-        audience::Answer::Enough { count, left_per_s } => {
-            let servers = resized(answers, &group, |g| g.units = Some(f64::from(count)));
-            let cost = servers.and_then(|servers| prices.cost(&servers, load));
-            Buy::Enough { group, size: f64::from(count), left_per_s, cost }
-        }
-        other => not_enough(other, group, SizeKind::Units, &reckoning, design, 0),
-    })
+    let change = |g: &mut GroupSize, size: u32| match kind {
+        SizeKind::Cores => g.cores = Some(f64::from(size)),
+        _ => g.units = Some(f64::from(size)),
+    };
+    along(axis?, answers, kind, change, Wanted { design, lost: 0 }, load, prices)
 }
 
 fn horizontal(
@@ -225,16 +226,72 @@ fn horizontal(
     prices: &Prices,
 ) -> Option<Buy> {
     let scaling = axis.filter(|s| matches!(s.axis, Axis::Servers { .. }))?;
-    let group = group_of(&scaling.axis);
+    let change = |g: &mut GroupSize, count: u32| g.count = count;
+    let wanted = Wanted { design, lost };
+    along(scaling, answers, SizeKind::Servers, change, wanted, load, prices)
+}
+
+struct Wanted {
+    design: f64,
+    lost: u32,
+}
+
+/// The smallest size of an axis that carries it.
+fn along(
+    scaling: &Scaling,
+    answers: &[Answer],
+    kind: SizeKind,
+    change: impl Fn(&mut GroupSize, u32),
+    Wanted { design, lost }: Wanted,
+    load: Load,
+    prices: &Prices,
+) -> Option<Buy> {
+    let group = scaling.axis.group().to_string();
     let reckoning = Reckoning::new(&scaling.points);
     Some(match smallest_count(design, lost, MOST, |n| supply(&reckoning, n)) {
         audience::Answer::Enough { count, left_per_s } => {
-            let servers = resized(answers, &group, |g| g.count = count);
+            let servers = resized(answers, &group, |g| change(g, count));
             let cost = servers.and_then(|servers| prices.cost(&servers, load));
-            Buy::Enough { group, size: f64::from(count), left_per_s, cost }
+            Buy::Enough { group, size: f64::from(count), kind, left_per_s, cost }
         }
-        other => not_enough(other, group, SizeKind::Servers, &reckoning, design, lost),
+        other => not_enough(other, group, kind, &reckoning, design, lost),
     })
+}
+
+/// A measured target with one server.
+struct Single<'a> {
+    answer: &'a Answer,
+    size: &'a GroupSize,
+    reckoned_per_s: f64,
+}
+
+impl Single<'_> {
+    fn of(answer: &Answer) -> Option<Single<'_>> {
+        let (size, reckoned_per_s) = (answer.single()?, answer.reckoned_per_s()?);
+        Some(Single { answer, size, reckoned_per_s })
+    }
+
+    /// To order them by; without a share of its own it has all, which is the most. Where it is not
+    /// known what a unit was, no server was in cores.
+    fn cores(&self) -> f64 {
+        let units = |units: f64| units * self.answer.unit_cores.unwrap_or(1.0);
+        self.size.cores.or(self.size.units.map(units)).unwrap_or(f64::INFINITY)
+    }
+
+    /// Half of the units or cores that it takes when each brings as much as these do.
+    fn halved(&self, design: f64) -> Buy {
+        let group = self.size.group.clone();
+        let (size, kind) = match (self.size.units, self.size.cores) {
+            (Some(units), _) => (units, SizeKind::Units),
+            (None, Some(cores)) => (cores, SizeKind::Cores),
+            (None, None) => {
+                let (target, reckoned_per_s) = (self.answer.target.clone(), self.reckoned_per_s);
+                return Buy::NoSize { target, group, reckoned_per_s };
+            }
+        };
+        let half = (design / (self.reckoned_per_s / size) / 2.0).ceil();
+        Buy::NotMeasured { group, measure_at_least: half.max((size + 1.0).floor()), kind }
+    }
 }
 
 fn supply(reckoning: &Reckoning, size: u32) -> Supply {
@@ -270,17 +327,6 @@ fn not_enough(
         | audience::Answer::Enough { count: best, left_per_s } => {
             Buy::Never { group, best: f64::from(best), left_per_s }
         }
-    }
-}
-
-/// Half of the units that it takes when each brings as much as these do.
-fn halved(design: f64, units: f64, rate_per_s: f64) -> f64 {
-    (design / (rate_per_s / units) / 2.0).ceil().max((units + 1.0).floor())
-}
-
-fn group_of(axis: &Axis) -> String {
-    match axis {
-        Axis::Servers { group } | Axis::Units { group } => group.clone(),
     }
 }
 
@@ -325,7 +371,7 @@ impl Prices {
 
 #[cfg(test)]
 mod tests {
-    use super::super::scale::tests::answer;
+    use super::super::scale::tests::{answer, of_cores};
     use super::*;
 
     fn forecast(design: f64) -> Forecast {
@@ -391,6 +437,28 @@ mod tests {
         let Some(Buy::NotMeasured { measure_at_least, .. }) = far.vertical else { panic!() };
         assert_eq!(measure_at_least, 10.0);
         assert_eq!(seen.horizontal, None);
+    }
+
+    #[test]
+    fn a_bigger_server_from_cores_and_none_from_a_server_with_all_of_them() {
+        let bought = |design: f64, answers: &[Answer]| {
+            size(&forecast(design), 1, answers, &Prices::default()).vertical
+        };
+        let answers =
+            [of_cores(None, 400.0), of_cores(Some(2.0), 190.0), of_cores(Some(1.0), 100.0)];
+        let target = |design| match bought(design, &answers) {
+            Some(Buy::Target { target, units: None, cores, .. }) => (target, cores),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(target(90.0), ("web-1".into(), Some(1.0)), "whichever was typed first");
+        assert_eq!(target(300.0), ("web".into(), None));
+        let Some(Buy::NoSize { group, .. }) = bought(500.0, &answers) else { panic!() };
+        assert_eq!(group, "web");
+        let Some(Buy::NotMeasured { measure_at_least, kind, .. }) = bought(500.0, &answers[1..])
+        else {
+            panic!()
+        };
+        assert_eq!((measure_at_least, kind), (3.0, SizeKind::Cores));
     }
 
     #[test]

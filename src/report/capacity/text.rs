@@ -124,7 +124,7 @@ pub(super) mod tests {
             p99: None,
             busiest: None,
         };
-        let servers = vec![GroupSize { group: "app".into(), count, units: Some(1.0) }];
+        let servers = vec![GroupSize { group: "app".into(), count, units: Some(1.0), cores: None }];
         let fault = fault.map(String::from);
         let mut answer = Answer::new(format!("x{count}"), fault, servers, outcome, vec![row], 1);
         answer.capacity = Some(Interval {

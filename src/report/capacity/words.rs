@@ -283,6 +283,7 @@ fn axis(axis: &Axis) -> String {
     match axis {
         Axis::Servers { group } => format!("the number of servers in the group {group}"),
         Axis::Units { group } => format!("the units of CPU of a server in the group {group}"),
+        Axis::Cores { group } => format!("the cores of a server in the group {group}"),
     }
 }
 
@@ -356,7 +357,7 @@ pub fn buy(sizing: &Sizing, is_measured: bool) -> Vec<String> {
     ];
     all.push(match &sizing.vertical {
         Some(answer) => format!("a bigger server: {}", answer_text(answer, 0)),
-        None => "a bigger server: no target with one server was measured".into(),
+        None => "a bigger server: of no target with one server is a capacity known".into(),
     });
     if sizing.vertical.is_some() && sizing.lost > 0 {
         all.push(
@@ -377,21 +378,29 @@ pub fn buy(sizing: &Sizing, is_measured: bool) -> Vec<String> {
 fn answer_text(answer: &Buy, lost: u32) -> String {
     let costs = |c: &Option<Cost>| c.as_ref().map_or(String::new(), |c| format!("; {}", cost(c)));
     match answer {
-        Buy::Enough { group, size, left_per_s, cost } => {
+        Buy::Enough { group, size, kind, left_per_s, cost } => {
             let left = match lost {
                 0 => String::new(),
                 n => format!(" with {n} lost"),
             };
             format!(
-                "{} of {group}, which carry {left_per_s:.1}/s{left}{}",
+                "{} {} {group}, which carry {left_per_s:.1}/s{left}{}",
                 number(*size),
+                kind.words(),
                 costs(cost)
             )
         }
-        Buy::Target { target, units, reckoned_per_s, cost } => format!(
-            "{target}, {} units, which carries {reckoned_per_s:.1}/s{}",
-            number(*units),
-            costs(cost)
+        Buy::Target { target, units, cores, reckoned_per_s, cost } => {
+            let size = match (units, cores) {
+                (Some(units), _) => format!("{} units", number(*units)),
+                (None, Some(cores)) => format!("{} cores", number(*cores)),
+                (None, None) => "with all of the target's cores".into(),
+            };
+            format!("{target}, {size}, which carries {reckoned_per_s:.1}/s{}", costs(cost))
+        }
+        Buy::NoSize { target, group, reckoned_per_s } => format!(
+            "not known: {target} carries {reckoned_per_s:.1}/s with all of the target's cores, which is \
+             no size; give it one, like '{target}[server.{group}.cores=1]'"
         ),
         Buy::NotMeasured { group, measure_at_least, kind } => format!(
             "not measured: run capacity with at least {} {} {group}",

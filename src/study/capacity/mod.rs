@@ -174,7 +174,12 @@ fn search_folder(index: usize, target: &Target, with_fault: bool) -> String {
 fn sizes(target: &Target) -> Vec<GroupSize> {
     let groups = target.server.iter();
     groups
-        .map(|(name, g)| GroupSize { group: name.clone(), count: g.count, units: g.units })
+        .map(|(name, g)| GroupSize {
+            group: name.clone(),
+            count: g.count,
+            units: g.units,
+            cores: g.cores,
+        })
         .collect()
 }
 
@@ -369,6 +374,14 @@ mod tests {
         assert!(!runs_on(&bundled));
         let url = Plan::of_load("t".into(), "p".into(), bundled.host, bundled.load);
         assert!(runs_on(&url));
+    }
+
+    #[test]
+    fn a_size_is_in_units_or_in_cores() {
+        let mut target = crate::target::load("garage").unwrap();
+        target.server.values_mut().for_each(|g| (g.units, g.cores) = (None, Some(1.5)));
+        let seen = sizes(&target);
+        assert_eq!((seen[0].units, seen[0].cores), (None, Some(1.5)));
     }
 
     #[test]
