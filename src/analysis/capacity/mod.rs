@@ -32,6 +32,6 @@ pub use objective::{BrokenBy, ShareObjective};
 pub use outlook::rest;
 pub use reading::{readings, recovered_after_s};
 pub use scale::{Axis, FitRow, ScalePoint, Scaling, scaling};
-pub use search::{Outcome, Recovery, Search, Step, next};
+pub use search::{Outcome, Recovery, Search, Step, bracket, next};
 pub use sizing::{Assumed, Buy, Candidate, Cost, Prices, SizeKind, Sizing, size};
 pub use trial::{Flaw, Purpose, Reading, Trial};

@@ -1,8 +1,7 @@
 //! What a search will still take, by playing it to its end against an imagined target: the next step
 //! is a pure function of the trials before.
 
-use super::progress::Progress;
-use super::search::{Search, Step, next};
+use super::search::{Search, Step, bracket, next};
 use super::trial::{Purpose, Reading, Trial};
 
 /// With nothing but a rate that holds, the capacity is taken to be this times as much …
@@ -33,7 +32,7 @@ pub fn rest(search: &Search, history: &[Trial], expected_per_s: Option<f64>) -> 
 }
 
 fn guess(search: &Search, history: &[Trial], expected_per_s: Option<f64>) -> f64 {
-    let (low, high) = Progress::after(search, history).bracket();
+    let (low, high) = bracket(search, history);
     let expected = expected_per_s
         .filter(|rate| low.is_none_or(|low| *rate > low) && high.is_none_or(|high| *rate < high));
     match (low, high) {

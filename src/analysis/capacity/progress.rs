@@ -1,5 +1,6 @@
 //! Where a search stands: folded from its trials, never stored.
 
+use super::reading::BACK_S;
 use super::search::{Outcome, Recovery, Search, Step};
 use super::trial::{Flaw, Purpose, Trial, pooled};
 
@@ -179,6 +180,8 @@ impl<'a> Progress<'a> {
         self.recovery = match (&trial.flaw, trial.recovered_after_s) {
             (Some(_), _) => Recovery::NotMeasured,
             (None, Some(seconds)) => Recovery::After { seconds },
+            // Too short for anything to be called back in it.
+            _ if self.search.recover_within_s < f64::from(BACK_S) => Recovery::NotMeasured,
             (None, None) => Recovery::Metastable,
         };
         self.stage = Stage::Ended(self.found());

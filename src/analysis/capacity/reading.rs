@@ -8,7 +8,7 @@ use crate::record::{Record, RecordError, SeriesRow, Tag};
 use std::collections::BTreeMap;
 
 /// What is back must stay for so long to be called back.
-const BACK_S: u32 = 5;
+pub(super) const BACK_S: u32 = 5;
 
 /// Each objective over the phases of this name.
 ///

@@ -1,6 +1,7 @@
 //! The search: settings, the next step, the end.
 
 use super::progress::Progress;
+use super::reading::BACK_S;
 use super::trial::{Purpose, Trial};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -58,7 +59,7 @@ impl Search {
     }
 
     /// As short as a search may be on a machine that others wait for: a recovery is watched for
-    /// three trials, a confirmation takes two.
+    /// three trials, or as long as it takes to tell one; a confirmation takes two.
     pub fn short(most_per_s: f64, trial_s: f64, precision: f64, confirmations: usize) -> Search {
         Search {
             precision,
@@ -66,7 +67,7 @@ impl Search {
             confirm_s: 2.0 * trial_s,
             confirmations,
             overload_s: trial_s,
-            recover_within_s: 3.0 * trial_s,
+            recover_within_s: (3.0 * trial_s).max(2.0 * f64::from(BACK_S)),
             ..Search::from(most_per_s.min(1.0), most_per_s)
         }
     }
@@ -174,6 +175,12 @@ pub enum Outcome {
 /// The next step of a search after these trials, in order. The same history gives the same step.
 pub fn next(search: &Search, history: &[Trial]) -> Step {
     Progress::after(search, history).step(history.len())
+}
+
+/// The highest rate that held and the lowest that failed for good, as the search reckons: what a
+/// repetition overruled is neither.
+pub fn bracket(search: &Search, history: &[Trial]) -> (Option<f64>, Option<f64>) {
+    Progress::after(search, history).bracket()
 }
 
 #[cfg(test)]

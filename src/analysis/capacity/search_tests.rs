@@ -150,6 +150,29 @@ fn an_overload_that_brunt_could_not_send_says_nothing_of_recovery() {
 }
 
 #[test]
+fn a_recovery_is_watched_for_long_enough_to_be_told() {
+    for trial_s in [1.0, 20.0] {
+        assert!(Search::short(1e6, trial_s, 1.05, 3).recover_within_s >= 10.0);
+    }
+    let short = Search { recover_within_s: 3.0, ..Search::from(10.0, 10_000.0) };
+    let (_, outcome) = run(&short, |rate, purpose, _| sharp(rate, purpose));
+    let Outcome::Found { recovery, .. } = outcome else { panic!("{outcome:?}") };
+    assert_eq!(recovery, Recovery::NotMeasured);
+}
+
+#[test]
+fn what_a_repetition_overruled_is_no_bound() {
+    let search = Search::from(100.0, 10_000.0);
+    let failed = |rate, purpose| trial(rate, purpose, 50_000);
+    let mut history = vec![sharp(100.0, Purpose::Grow), failed(200.0, Purpose::Grow)];
+    assert_eq!(bracket(&search, &history), (Some(100.0), None));
+    history.push(sharp(200.0, Purpose::Again));
+    assert_eq!(bracket(&search, &history), (Some(200.0), None));
+    history.extend([failed(400.0, Purpose::Grow), failed(400.0, Purpose::Again)]);
+    assert_eq!(bracket(&search, &history), (Some(200.0), Some(400.0)));
+}
+
+#[test]
 fn the_ends_of_the_range() {
     let (_, outcome) = run(&Search::from(1000.0, 10_000.0), |r, p, _| sharp(r, p));
     assert!(matches!(outcome, Outcome::FirstFails { rate_per_s: 1000.0, .. }), "{outcome:?}");

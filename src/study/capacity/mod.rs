@@ -12,7 +12,7 @@ use super::setup::{Setup, StudyError, prepare};
 use super::single::{RunOptions, run_once};
 use crate::analysis::capacity::{
     Answer, BrokenBy, GroupSize, Outcome, Purpose, Search, ShareObjective, Step, Trial, TrialRow,
-    next, rest,
+    bracket, next, rest,
 };
 use crate::analysis::{About, Summary};
 use crate::base::{Nanos, clock};
@@ -275,7 +275,7 @@ impl Study<'_> {
             let ran = run_once(&plan, trials.setup, &trials.options.run, &folder, self.watcher)?;
             self.outlook.ended(plan.load.end());
             if let Some(why) = ran.end.why() {
-                let held_per_s = self.held().map(|t| t.rate_per_s).reduce(f64::max);
+                let (held_per_s, _) = bracket(&self.planned.search, &self.history);
                 found.end = ran.end;
                 return Ok(Outcome::Stopped { why, held_per_s });
             }
@@ -285,10 +285,6 @@ impl Study<'_> {
             self.rows.push(row);
             found.trials.push((ran.folder, ran.summary));
         }
-    }
-
-    fn held(&self) -> impl Iterator<Item = &Trial> {
-        self.history.iter().filter(|t| t.flaw.is_none() && t.holds())
     }
 
     /// A target that answers late rather than not at all still works on what the last trial asked of
@@ -330,9 +326,7 @@ impl Study<'_> {
 
     /// `254.2/s holds`, `1016.9/s fails`: between them lies what is looked for.
     fn so_far(&self) -> Vec<String> {
-        let failed = self.history.iter().filter(|t| t.flaw.is_none() && !t.holds());
-        let low = self.held().map(|t| t.rate_per_s).reduce(f64::max);
-        let high = failed.map(|t| t.rate_per_s).reduce(f64::min);
+        let (low, high) = bracket(&self.planned.search, &self.history);
         let text = |rate: Option<f64>, what| rate.map(|rate| format!("{rate:.1}/s {what}"));
         text(low, "holds").into_iter().chain(text(high, "fails")).collect()
     }

@@ -46,7 +46,8 @@ pub struct CapacityArgs {
     /// The search ends when the rate that holds and the rate that fails are this close
     #[arg(long, value_name = "PERCENT", default_value = "5%")]
     pub precision: String,
-    /// How long one trial measures; a confirmation takes twice as long, a recovery three times
+    /// How long one trial measures; a confirmation takes twice as long, a recovery
+    /// three times, or 10s
     #[arg(long, value_name = "TIME", default_value = "20s")]
     pub trial: String,
     /// Trials in which the rate found must hold
