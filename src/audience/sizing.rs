@@ -53,14 +53,14 @@ pub fn design_rate(peak_per_s: f64, reserve: &Reserve) -> f64 {
 }
 
 /// The smallest n ≤ `most` with X(n − lost) ≥ rate. More servers may carry less, so all counts are
-/// looked at in order.
+/// looked at in order; with `most` or more of them lost there is none.
 pub fn smallest_count(
     rate_per_s: f64,
     lost: u32,
     most: u32,
     supply: impl Fn(u32) -> Supply,
 ) -> Answer {
-    smallest((lost + 1)..=most, |n| n - lost, rate_per_s, supply)
+    smallest(lost.saturating_add(1)..=most, |n| n - lost, rate_per_s, supply)
 }
 
 /// The smallest multiple of `zones` that carries the rate with one whole zone lost.
@@ -140,6 +140,10 @@ mod tests {
         assert_eq!(best, 45);
         assert!((left_per_s - 15_681.0).abs() < 2.0, "{left_per_s}");
         assert_eq!(smallest_count(1.0, 3, 3, scaled), Answer::Never { best: 0, left_per_s: 0.0 });
+        for lost in [9, 10, u32::MAX] {
+            let none = Answer::Never { best: 0, left_per_s: 0.0 };
+            assert_eq!(smallest_count(1.0, lost, 9, scaled), none, "{lost}");
+        }
         assert!(matches!(count_for_zones(1.0, 1, 9, scaled), Answer::Never { .. }));
     }
 

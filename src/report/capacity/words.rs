@@ -407,6 +407,9 @@ fn answer_text(answer: &Buy, lost: u32) -> String {
             number(*measure_at_least),
             kind.words()
         ),
+        Buy::Never { group, best, .. } if *best == 0.0 => {
+            format!("no number of {group} that was looked at carries anything with {lost} lost")
+        }
         Buy::Never { group, best, left_per_s } => format!(
             "no number of {group} does: the most is {left_per_s:.1}/s, with {}; more bring less",
             number(*best)
@@ -473,6 +476,13 @@ mod tests {
         assert!(much.contains("70 % of that of app-1") && !much.contains("lock"), "{much}");
         let little = found(0.2, None, None);
         assert!(little.contains("app-1, used 20 %") && little.contains("a lock"), "{little}");
+    }
+
+    #[test]
+    fn more_lost_than_there_are_says_so() {
+        let never = Buy::Never { group: "app".into(), best: 0.0, left_per_s: 0.0 };
+        let text = answer_text(&never, 10_000);
+        assert!(text.ends_with("carries anything with 10000 lost"), "{text}");
     }
 
     #[test]
