@@ -1,6 +1,6 @@
 //! `--dry-run`: what the searches would do, in words.
 
-use super::{CapacityArgs, MIXED, asked};
+use super::{CapacityArgs, MIXED, asked, read_again};
 use crate::analysis::capacity::Search;
 use crate::base::Nanos;
 use crate::cli::args::Common;
@@ -20,6 +20,7 @@ pub fn text(args: &CapacityArgs, profile: &Profile, stored: &[PathBuf]) -> Resul
     match stored.len() {
         0 => {}
         n if n == args.targets.len() => {
+            read_again(args, profile, stored)?;
             return Ok(format!(
                 "nothing would be fired: {} would be read again\n",
                 args.targets.join(", ")
@@ -76,6 +77,7 @@ fn time(takes: Nanos) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::analysis::capacity::CapacityReport;
     use crate::cli::args::{Cli, Command};
     use clap::Parser;
 
@@ -116,7 +118,9 @@ mod tests {
     #[test]
     fn what_fires_nothing_says_so() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("capacity.json"), "").unwrap();
+        let report = CapacityReport::new("campaign", 1, vec![], vec![]);
+        let stored = crate::report::capacity_json(&report);
+        std::fs::write(folder.path().join("capacity.json"), stored).unwrap();
         for typed in [["--audience", "shout-out"].as_slice(), &[folder.path().to_str().unwrap()]] {
             assert!(said(typed).starts_with("nothing would be fired"), "{typed:?}");
         }

@@ -15,11 +15,9 @@ use crate::study::{self, Capacities, CapacityOptions, RunOptions};
 use crate::target::Target;
 use crate::{profile, report, target};
 use anyhow::{Context, Result, anyhow, bail};
-use clap::Args;
+use clap::{Args, value_parser};
 use std::path::{Path, PathBuf};
 
-/// No generator of one machine goes beyond; where this one ends, the search finds out.
-const MOST: &str = "1M/s";
 /// Units that differ by less are the same.
 const UNIT_OFF: f64 = 0.01;
 const ANSWER: &str = "capacity.json";
@@ -40,19 +38,19 @@ pub struct CapacityArgs {
     /// The first rate [default: a quarter of what its CPU can do, or 10/s]
     #[arg(long, value_name = "RATE")]
     pub from: Option<String>,
-    /// No rate above this
-    #[arg(long, value_name = "RATE", default_value = MOST)]
-    pub to: String,
-    /// The search ends when the rate that holds and the rate that fails are this close
-    #[arg(long, value_name = "PERCENT", default_value = "5%")]
-    pub precision: String,
-    /// How long one trial measures; a confirmation takes twice as long, a recovery
-    /// three times, or 10s
-    #[arg(long, value_name = "TIME", default_value = "20s")]
-    pub trial: String,
-    /// Trials in which the rate found must hold
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    pub confirm: usize,
+    /// No rate above this [default: 1M/s]
+    #[arg(long, value_name = "RATE")]
+    pub to: Option<String>,
+    /// The search ends when the rate that holds and the rate that fails are this close [default: 5%]
+    #[arg(long, value_name = "PERCENT")]
+    pub precision: Option<String>,
+    /// How long one trial measures; a confirmation takes twice as long, a recovery three times, at
+    /// least 10s [default: 20s]
+    #[arg(long, value_name = "TIME")]
+    pub trial: Option<String>,
+    /// Trials in which the rate found must hold [default: 3]
+    #[arg(long, value_name = "N")]
+    pub confirm: Option<usize>,
     /// Search again with this in force: a fault of the profile by its name, or who is lost, like
     /// server:app-1 or app-1
     #[arg(long, value_name = "FAULT")]
@@ -62,7 +60,7 @@ pub struct CapacityArgs {
     #[arg(long, value_name = "AUDIENCE")]
     pub audience: Option<String>,
     /// Servers that may be lost at the same time, when sizing
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u32).range(0..=1000))]
     pub lose: u32,
     /// What an hour costs: 0.02 for a unit of CPU, app=0.05 for a server of a group (repeatable)
     #[arg(long, value_name = "PRICE")]
@@ -90,7 +88,7 @@ pub fn run(args: &CapacityArgs) -> Result<u8> {
             let (answer, found, folder) = search(args, &profile)?;
             (answer, Some(found), Some(folder))
         }
-        (n, m) if n == m => (read_all(&stored)?, None, None),
+        (n, m) if n == m => (read_again(args, &profile, &stored)?, None, None),
         _ => bail!(MIXED),
     };
     if let Some(forecast) = &forecast {
@@ -189,6 +187,18 @@ pub fn stored_answer(folder: &Path) -> Result<CapacityReport> {
     let text = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     serde_json::from_slice(&text)
         .with_context(|| format!("{} is no answer of this brunt", path.display()))
+}
+
+/// The answers of earlier searches, of which nothing is asked that they were not searched for.
+fn read_again(
+    args: &CapacityArgs,
+    profile: &Profile,
+    folders: &[PathBuf],
+) -> Result<CapacityReport> {
+    let report = read_all(folders)?;
+    typed::refuse_of_stored(args, profile, &report)
+        .with_context(|| format!("{} is only read again", folders[0].display()))?;
+    Ok(report)
 }
 
 /// The answers of earlier searches together; they must have looked for the same.

@@ -1,7 +1,7 @@
 //! What was typed for a search, and what it means.
 
 use super::CapacityArgs;
-use crate::analysis::capacity::{Prices, Search, ShareObjective};
+use crate::analysis::capacity::{CapacityReport, Prices, Search, ShareObjective};
 use crate::base::Nanos;
 use crate::base::units::parse_rate;
 use crate::cli::options;
@@ -11,6 +11,13 @@ use crate::profile::{Profile, ProfileFault};
 use anyhow::{Result, anyhow, bail};
 
 const DEFAULT_OBJECTIVE: &str = "in_time: rate>0.99";
+/// No generator of one machine goes beyond; where this one ends, the search finds out.
+const MOST: &str = "1M/s";
+const PRECISION: &str = "5%";
+const TRIAL: &str = "20s";
+const CONFIRM: usize = 3;
+/// What `-p` is when it is not typed.
+const PROFILE: &str = "campaign";
 
 pub fn objectives(args: &CapacityArgs) -> Result<Vec<ShareObjective>> {
     let default = [DEFAULT_OBJECTIVE.to_string()];
@@ -26,15 +33,55 @@ pub fn objectives(args: &CapacityArgs) -> Result<Vec<ShareObjective>> {
 }
 
 pub fn search(args: &CapacityArgs) -> Result<Search> {
-    let trial_s = options::time("--trial", &args.trial)?;
+    let trial = args.trial.as_deref().unwrap_or(TRIAL);
+    let trial_s = options::time("--trial", trial)?;
     if trial_s < Nanos::from_secs(1) || trial_s > Nanos::from_secs(3600) {
-        bail!("--trial {}: use 1s to 1h", args.trial);
+        bail!("--trial {trial}: use 1s to 1h");
     }
-    if args.confirm > 100 {
+    let confirm = args.confirm.unwrap_or(CONFIRM);
+    if confirm > 100 {
         bail!("--confirm: use 0 to 100");
     }
-    let precision = 1.0 + percent("--precision", &args.precision)?;
-    Ok(Search::short(rate("--to", &args.to)?, trial_s.as_secs_f64(), precision, args.confirm))
+    let precision = args.precision.as_deref().unwrap_or(PRECISION);
+    let precision = 1.0 + percent("--precision", precision)?;
+    let most_per_s = rate("--to", args.to.as_deref().unwrap_or(MOST))?;
+    Ok(Search::short(most_per_s, trial_s.as_secs_f64(), precision, confirm))
+}
+
+/// A search that is read again answers what it was made for, and nothing else. That `-p` was typed
+/// shows only where it is not the default.
+pub fn refuse_of_stored(
+    args: &CapacityArgs,
+    profile: &Profile,
+    stored: &CapacityReport,
+) -> Result<()> {
+    let is_other = !args.objective.is_empty() && args.objective != stored.objectives;
+    let typed = [
+        ("--objective", is_other),
+        ("--from", args.from.is_some()),
+        ("--to", args.to.is_some()),
+        ("--precision", args.precision.is_some()),
+        ("--trial", args.trial.is_some()),
+        ("--confirm", args.confirm.is_some()),
+        ("--with-fault", args.with_fault.is_some()),
+        ("-p", profile.name != stored.profile && args.common.profile != PROFILE),
+    ];
+    if let Some((flag, _)) = typed.iter().find(|(_, is_typed)| *is_typed) {
+        bail!(
+            "{flag}: the search was for {} with the profile {}; search again to ask for something else",
+            stored.objectives.join(", "),
+            stored.profile
+        );
+    }
+    if args.audience.is_some() && profile.name != stored.profile {
+        bail!(
+            "-p: the search was with the profile {}, and the audience would have the mix of {}; give \
+             the same",
+            stored.profile,
+            profile.name
+        );
+    }
+    Ok(())
 }
 
 pub fn rate(flag: &str, text: &str) -> Result<f64> {
@@ -109,6 +156,8 @@ pub fn prices(texts: &[String]) -> Result<Prices> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::args::{Cli, Command};
+    use clap::Parser;
 
     #[test]
     fn who_is_lost_is_a_fault_of_the_profile_or_a_selector() {
@@ -119,6 +168,53 @@ mod tests {
         assert_eq!(fault("app-1", &profile).unwrap().fault_kind().unwrap(), FaultKind::Kill);
         let error = fault("lose server", &profile).unwrap_err().to_string();
         assert!(error.contains("lose-server, kill-leader") && error.contains("app-1"), "{error}");
+    }
+
+    fn args(typed: &[&str]) -> CapacityArgs {
+        let all = [&["brunt", "capacity", "x"], typed].concat();
+        match Cli::try_parse_from(all).unwrap().command {
+            Some(Command::Capacity(args)) => args,
+            _ => panic!(),
+        }
+    }
+
+    #[test]
+    fn a_search_that_is_read_again_answers_nothing_else() {
+        let objective = "response_time: p(99)<200ms";
+        let of = |profile: &str| CapacityReport::new(profile, 1, vec![objective.into()], vec![]);
+        let refused = |typed: &[&str], stored: &str| {
+            let args = args(typed);
+            let profile = crate::profile::load(&args.common.profile).unwrap();
+            refuse_of_stored(&args, &profile, &of(stored)).err().map(|e| e.to_string())
+        };
+        for typed in [
+            ["--objective", "response_time: p(99)<50ms"],
+            ["--from", "1/s"],
+            ["--to", "9/s"],
+            ["--precision", "5%"],
+            ["--trial", "20s"],
+            ["--confirm", "3"],
+            ["--with-fault", "app-1"],
+            ["-p", "gate"],
+        ] {
+            let text = refused(&typed, "campaign").unwrap();
+            assert!(text.starts_with(typed[0]) && text.contains("search again"), "{text}");
+        }
+        assert_eq!(refused(&["--objective", objective, "--lose", "2"], "campaign"), None);
+        assert_eq!(refused(&["-p", "gate", "--audience", "shout-out"], "gate"), None);
+        assert_eq!(refused(&[], "shop"), None, "nothing of the profile is asked for");
+        let text = refused(&["--audience", "shout-out"], "shop").unwrap();
+        assert!(text.contains("the mix of campaign"), "{text}");
+    }
+
+    #[test]
+    fn what_the_help_says_is_the_default_is_it() {
+        let search = search(&args(&[])).unwrap();
+        let seen = (search.most_per_s, search.trial_s, search.precision, search.confirmations);
+        assert_eq!(seen, (1e6, 20.0, 1.05, 3));
+        assert_eq!((args(&[]).common.profile.as_str(), args(&[]).lose), (PROFILE, 1));
+        let many = ["brunt", "capacity", "x", "--lose", "4294967295"];
+        assert!(Cli::try_parse_from(many).is_err());
     }
 
     #[test]
