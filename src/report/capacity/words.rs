@@ -357,7 +357,7 @@ pub fn buy(sizing: &Sizing, is_measured: bool) -> Vec<String> {
     ];
     all.push(match &sizing.vertical {
         Some(answer) => format!("a bigger server: {}", answer_text(answer, 0)),
-        None => "a bigger server: of no target with one server is a capacity known".into(),
+        None => "a bigger server: no capacity of a target with one server is known".into(),
     });
     if sizing.vertical.is_some() && sizing.lost > 0 {
         all.push(
