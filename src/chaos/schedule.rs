@@ -5,7 +5,7 @@ use super::limits::{InForce, Limits};
 use super::{Done, Hit, Injector, Stand, injector, select};
 use crate::base::{Nanos, clock};
 use crate::fault::{Fault, Trigger, When};
-use crate::record::{Event, EventKind};
+use crate::record::{Event, EventKind, OVER_LIMIT};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -260,7 +260,8 @@ impl Own {
     fn enter(&self, hit: Hit) -> Result<Hit, String> {
         let nodes = self.shared.stand.nodes();
         let mut state = self.shared.state();
-        self.shared.limits.allow(&state.in_force, &self.fault, &hit, &nodes)?;
+        let allowed = self.shared.limits.allow(&state.in_force, &self.fault, &hit, &nodes);
+        allowed.map_err(|why| format!("{OVER_LIMIT}{why}"))?;
         state.in_force.insert(self.fault.name.clone(), (self.fault.kind.clone(), hit.clone()));
         Ok(hit)
     }

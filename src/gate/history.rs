@@ -2,10 +2,10 @@
 //! where one more run like them would lie. Runs of other times, so it takes several of them to say
 //! anything, and what the machine did in between is inside their spread or not known at all.
 
-use super::pairs::{GateRule, Measure, decides, metric, unbelievable};
+use super::pairs::{GateRule, Measure, NotJudged, decides, metric, too_few_answers, unbelievable};
 use crate::analysis::Summary;
 use crate::analysis::stats::describe::{deviation, mean};
-use crate::analysis::stats::distributions::t_quantile;
+use crate::analysis::stats::distributions::{beta, t_quantile};
 use crate::analysis::stats::{Metric, PairVerdict, Scale};
 use crate::objective::Verdict;
 use crate::plan::Plan;
@@ -27,6 +27,8 @@ pub struct HistoryGate {
     /// Baselines that may not be believed.
     pub left_out: Vec<String>,
     pub measures: Vec<HistoryMeasure>,
+    /// Measures that a margin was given for and that there is no data of.
+    pub not_judged: Vec<NotJudged>,
 }
 
 /// One measure; changes as people read them, of this run against the middle of the baselines.
@@ -77,6 +79,7 @@ pub fn judge_history(
         baselines: sound.len(),
         left_out: left_out.into_iter().map(|b: Stored<'_>| b.name.to_string()).collect(),
         measures: Vec::new(),
+        not_judged: Vec::new(),
     };
     if let Some(why) = unbelievable(run.summary) {
         (gate.verdict, gate.reasons) = (Verdict::Invalid, vec![why]);
@@ -91,7 +94,7 @@ pub fn judge_history(
         )];
         return Ok(gate);
     }
-    gate.measures = measures(run.summary, &sound, rule);
+    (gate.measures, gate.not_judged) = measures(run.summary, &sound, rule);
     let machines = other_machines(run, baselines);
     (gate.verdict, gate.reasons) = decide(&gate, machines);
     Ok(gate)
@@ -125,14 +128,18 @@ fn other_machines(run: Stored<'_>, baselines: &[Stored<'_>]) -> Vec<String> {
     baselines.iter().filter(is_other).map(|b| b.name.to_string()).collect()
 }
 
-fn measures(run: &Summary, baselines: &[&Summary], rule: &GateRule) -> Vec<HistoryMeasure> {
-    let carried =
-        |m: &Measure| baselines.iter().chain([&run]).all(|s| m.is_carried_by(&s.response_time_ns));
+fn measures(
+    run: &Summary,
+    baselines: &[&Summary],
+    rule: &GateRule,
+) -> (Vec<HistoryMeasure>, Vec<NotJudged>) {
+    let all = || baselines.iter().copied().chain([run]);
+    let carried = |m: &Measure| all().all(|s| m.is_carried_by(&s.response_time_ns));
     let tail = Measure::TAIL.into_iter().find(carried);
     let is_wanted = |m: &Measure| {
         !Measure::TAIL.contains(m) || Some(*m) == tail || rule.margins.contains_key(m)
     };
-    let is_bounded = baselines.iter().chain([&run]).any(|s| s.validity.is_lower_bound);
+    let is_bounded = all().any(|s| s.validity.is_lower_bound);
     let values = |m: Measure| {
         let metric = metric(m, margin(m, rule));
         let of = |s: &Summary| m.of(s).and_then(|value| metric.placed(value));
@@ -147,9 +154,41 @@ fn measures(run: &Summary, baselines: &[&Summary], rule: &GateRule) -> Vec<Histo
     let level = 1.0 - ALPHA / data.len().max(1) as f64;
     let has_cpu = data.iter().any(|(m, ..)| *m == Measure::Cpu);
     let of = |(measure, metric, new, old): &(Measure, Metric, f64, Vec<f64>)| {
-        result(*measure, metric, *new, old, level, decides(*measure, has_cpu, rule))
+        let least = match measure {
+            Measure::Errors => chance_of_errors(run, baselines, 1.0 - level),
+            _ => 0.0,
+        };
+        result(*measure, metric, *new, old, (level, least), decides(*measure, has_cpu, rule))
     };
-    data.iter().map(of).collect()
+    let is_judged = |m: &Measure| data.iter().any(|(judged, ..)| judged == m);
+    let missing = rule.margins.keys().filter(|m| !is_judged(m)).map(|m| NotJudged {
+        measure: *m,
+        why: match (carried(m), is_bounded) {
+            (false, _) => too_few_answers(*m, all()),
+            (true, true) => "the generator was the limit of a closed loop".into(),
+            (true, false) => "a run has no value of it".into(),
+        },
+    });
+    (data.iter().map(of).collect(), missing.collect())
+}
+
+/// By how much the share of errors may exceed that of all baselines together at this level, if each
+/// request fails by itself: given how many failed in all, those of the new run are binomial. Where
+/// errors are rare it is wider than what a handful of baselines differ by, and less is no regression.
+fn chance_of_errors(run: &Summary, baselines: &[&Summary], alpha: f64) -> f64 {
+    let failed = |s: &Summary| (s.ledger.planned - s.ledger.ok) as f64;
+    let planned = |s: &Summary| s.ledger.planned as f64;
+    let (old, of_old) = (baselines.iter().map(|s| failed(s)).sum::<f64>(), baselines.iter());
+    let of_old: f64 = of_old.map(|s| planned(s)).sum();
+    let of_new = planned(run);
+    let share = of_new / (of_new + of_old);
+    // P(X ≥ k) of X ~ Bin(old + k, share), as an incomplete beta function.
+    let is_chance = |k: f64| beta(k, old + 1.0, share) > alpha;
+    let mut most = 0.0;
+    while most < of_new && is_chance(most + 1.0) {
+        most += 1.0;
+    }
+    (most / of_new - old / of_old).max(0.0)
 }
 
 fn margin(measure: Measure, rule: &GateRule) -> f64 {
@@ -162,18 +201,19 @@ fn result(
     metric: &Metric,
     new: f64,
     old: &[f64],
-    level: f64,
+    (level, least_chance): (f64, f64),
     decides: bool,
 ) -> HistoryMeasure {
     let n = old.len() as f64;
     let middle = mean(old);
     let worse = new - middle;
-    let chance = t_quantile(level, n - 1.0) * deviation(old) * (1.0 + 1.0 / n).sqrt();
+    let spread = t_quantile(level, n - 1.0) * deviation(old) * (1.0 + 1.0 / n).sqrt();
+    let chance = spread.max(least_chance);
     let threshold = metric.threshold();
     let result = match () {
         () if worse > chance && worse >= threshold => PairVerdict::Regression,
         () if worse < -chance && worse <= -threshold => PairVerdict::Improvement,
-        () if worse + chance < threshold => PairVerdict::Equivalent,
+        () if worse + spread < threshold => PairVerdict::Equivalent,
         () => PairVerdict::Inconclusive,
     };
     let value = |oriented: f64| match metric.scale {
@@ -220,10 +260,12 @@ fn decide(gate: &HistoryGate, machines: Vec<String>) -> (Verdict, Vec<String>) {
     if !worse.is_empty() {
         return (Verdict::Fail, worse);
     }
-    let open: Vec<String> = of(PairVerdict::Inconclusive)
+    let mut open: Vec<String> = of(PairVerdict::Inconclusive)
         .filter(|m| m.decides)
         .map(|m| told(m, "may be worse"))
         .collect();
+    let missing = gate.not_judged.iter();
+    open.extend(missing.map(|m| format!("{} was not judged: {}", m.measure.label(), m.why)));
     (if open.is_empty() { Verdict::Pass } else { Verdict::Inconclusive }, open)
 }
 
@@ -262,6 +304,37 @@ mod tests {
         assert!((gate.measures[0].change - 0.2).abs() < 0.001, "{gate:?}");
         assert!((gate.measures[0].baseline - 1.8).abs() < 0.001, "{gate:?}");
         assert!(gate.reasons[0].contains("+20.0 %"), "{:?}", gate.reasons);
+    }
+
+    #[test]
+    fn one_failed_request_after_none_is_chance_and_many_are_not() {
+        let plan = Builder::new("vertical").build().manifest.plan;
+        let of = |errors: f64| run(1.8, errors, 10.0, 30.0, 1000);
+        let old: Vec<Summary> = (0..5).map(|_| of(0.0)).collect();
+        let stored = |summary| Stored { name: "old", summary, plan: &plan };
+        let baselines: Vec<Stored<'_>> = old.iter().map(stored).collect();
+        let errors = |share: f64| {
+            let new = of(share);
+            let new = Stored { name: "new", summary: &new, plan: &plan };
+            let gate = judge_history(new, &baselines, &GateRule::new(1)).unwrap();
+            gate.measures.iter().find(|m| m.measure == Measure::Errors).unwrap().clone()
+        };
+        assert_eq!(errors(0.0).result, PairVerdict::Equivalent);
+        assert_eq!(errors(0.002).result, PairVerdict::Inconclusive, "{:?}", errors(0.002));
+        assert_eq!(errors(0.01).result, PairVerdict::Regression, "{:?}", errors(0.01));
+    }
+
+    #[test]
+    fn a_measure_that_was_named_and_has_no_data_is_no_pass() {
+        let plan = Builder::new("vertical").build().manifest.plan;
+        let all: Vec<Summary> = OLD.iter().map(|cpu| run(*cpu, 0.0, 10.0, 30.0, 1000)).collect();
+        let stored = |summary| Stored { name: "old", summary, plan: &plan };
+        let baselines: Vec<Stored<'_>> = all.iter().map(stored).collect();
+        let mut rule = GateRule::new(1);
+        rule.margins.insert(Measure::P99, 0.1);
+        let gate = judge_history(baselines[0], &baselines, &rule).unwrap();
+        assert_eq!(gate.verdict, Verdict::Inconclusive);
+        assert!(gate.reasons[0].contains("p99 was not judged: 1000 answers"), "{gate:?}");
     }
 
     #[test]

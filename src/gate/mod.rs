@@ -19,7 +19,7 @@ pub use pairs::{
 };
 pub use threshold::evaluate;
 
-use crate::analysis::{About, Comparison, Level, Recovery, Summary, broken_by_second};
+use crate::analysis::{About, Comparison, Doubt, Level, Recovery, Summary, broken_by_second};
 use crate::objective::{Met, Objective, Threshold, ThresholdError};
 use crate::record::{EventKind, Record, RecordError};
 
@@ -98,11 +98,9 @@ pub fn judge(s: &mut Summary) -> Verdict {
     let mut reasons = Vec::new();
     for doubt in &s.validity.doubts {
         let of_doubt = match doubt.level {
-            Level::Doubt => continue,
-            // Work off its calibration is a matter of comparisons; a lone run stands.
-            Level::Inconclusive if doubt.about == About::Work => continue,
-            Level::Inconclusive => Verdict::Inconclusive,
             Level::Invalid => Verdict::Invalid,
+            _ if is_open(doubt) => Verdict::Inconclusive,
+            _ => continue,
         };
         verdict = verdict.max(of_doubt);
         reasons.push(doubt.seen.clone());
@@ -127,6 +125,12 @@ pub fn judge(s: &mut Summary) -> Verdict {
     verdict
 }
 
+/// Whether a doubt leaves a lone run without a verdict. Work off its calibration is a matter of
+/// comparisons.
+pub fn is_open(doubt: &Doubt) -> bool {
+    doubt.level == Level::Inconclusive && doubt.about != About::Work
+}
+
 /// What an objective about a share rests on, and how much it lacks.
 fn why(objective: &Objective) -> String {
     let Some(seen) = &objective.evidence else { return String::new() };
@@ -146,7 +150,7 @@ fn why(objective: &Objective) -> String {
 }
 
 /// What speaks against a run that had to be well again after its faults.
-fn unrecovered(s: &Summary) -> Option<(Verdict, String)> {
+pub fn unrecovered(s: &Summary) -> Option<(Verdict, String)> {
     match s.recovery.as_ref().filter(|_| s.must_recover)? {
         Recovery::Held { .. } => None,
         Recovery::NotRecovered { in_time_share, needed, watched_s } => {
@@ -176,7 +180,9 @@ pub fn run_exit_code(s: &Summary, allow_inconclusive: bool) -> u8 {
         Verdict::Invalid => exit_code::INVALID,
         _ if has_guard => exit_code::GUARD,
         Verdict::Fail => exit_code::FAILED,
-        Verdict::Inconclusive if s.objectives.is_empty() || allow_inconclusive => exit_code::PASS,
+        // Thresholds ask for a verdict, and so does a profile that must recover.
+        Verdict::Inconclusive if allow_inconclusive => exit_code::PASS,
+        Verdict::Inconclusive if s.objectives.is_empty() && !s.must_recover => exit_code::PASS,
         Verdict::Inconclusive => exit_code::INCONCLUSIVE,
         Verdict::Pass => exit_code::PASS,
     }

@@ -3,7 +3,7 @@
 use crate::analysis::stats::{Block, ShareRule, ShareVerdict, judge_share};
 use crate::analysis::{PhaseSummary, Summary, TimeSummary};
 use crate::objective::{Aggregation, Evidence, Met, Metric, Objective, Scope, Threshold};
-use crate::record::Ledger;
+use crate::record::{Ledger, OVER_LIMIT};
 
 /// Judges one threshold. Where it says which share of the requests may break it, their seconds say
 /// how sure that is; else it is about what was observed.
@@ -127,11 +127,15 @@ fn name_of(quantile: f64) -> &'static str {
     found.map_or("p9999", |(_, name)| name)
 }
 
-/// The longest of the faults named. One that was injected and never recovered fails every limit.
+/// The longest of the faults named; of one that could not be injected it is not known. One that was
+/// injected and never recovered fails every limit.
 fn recovery(t: &Threshold, s: &Summary) -> Objective {
     let is_other = |name: &str| matches!(&t.scope, Scope::Fault(only) if only != name);
-    let times: Vec<Option<f64>> = (s.faults.iter())
-        .filter(|f| !is_other(&f.name) && f.injected_at_s.is_some())
+    let is_missing = |why: &String| !why.starts_with(OVER_LIMIT);
+    let asked = || s.faults.iter().filter(|f| !is_other(&f.name));
+    let is_untested = asked().any(|f| f.skipped.as_ref().is_some_and(is_missing));
+    let times: Vec<Option<f64>> = asked()
+        .filter(|f| f.injected_at_s.is_some())
         .map(|f| f.recovery_time_s.map(|seconds| seconds * 1e9))
         .collect();
     let observed = match times.iter().all(Option::is_some) {
@@ -140,7 +144,10 @@ fn recovery(t: &Threshold, s: &Summary) -> Objective {
     };
     let verdict = match (times.is_empty(), observed) {
         (true, _) => Met::NoData,
-        (false, Some(value)) if t.comparator.holds(value, t.limit) => Met::Pass,
+        (false, Some(value)) if t.comparator.holds(value, t.limit) => match is_untested {
+            false => Met::Pass,
+            true => Met::Inconclusive,
+        },
         (false, _) => Met::Fail,
     };
     Objective { expression: t.expression.clone(), observed, verdict, evidence: None }
@@ -175,6 +182,20 @@ mod tests {
             let met = evaluate(&text.parse().unwrap(), s, None);
             assert_eq!(met.verdict, verdict, "{met:?}");
         }
+    }
+
+    #[test]
+    fn a_fault_that_could_not_be_injected_leaves_the_recovery_open() {
+        let with = |skipped: &str| {
+            let mut s = summarise(&power_off_story().build());
+            let mut missing = s.faults[0].clone();
+            (missing.name, missing.injected_at_s) = ("other".into(), None);
+            missing.skipped = Some(skipped.into());
+            s.faults.push(missing);
+            evaluate(&"recovery_time: max<10s".parse().unwrap(), &s, None).verdict
+        };
+        assert_eq!(with("no node leads `database` now"), Met::Inconclusive);
+        assert_eq!(with(&format!("{OVER_LIMIT}a in force already")), Met::Pass);
     }
 
     #[test]

@@ -53,7 +53,7 @@ pub(super) fn block(s: &Progress, of: Option<&StudyNow>, size: Size) -> Vec<Stri
     let after_times = lines.len();
     push_causes(&mut lines, s, size.columns);
     if is_tall {
-        lines.push("  Ctrl-C heals, stops and keeps the record".into());
+        lines.push("  Ctrl-C heals, stops and sums up".into());
         let room = (size.lines - 1).saturating_sub(lines.len());
         lines.splice(after_times..after_times, with_room(s, size.columns, room));
     }
@@ -295,7 +295,7 @@ horizontal  ━━━━━━━━━━━━╌╌╌╌╌╌╌╌╌╌�
   ≤ 10.0 ms  ▏ 50
   ≤ 20.0 ms  ████████████████████████████████████████ 12,000
   ok 12,050 · status 503 10
-  Ctrl-C heals, stops and keeps the record";
+  Ctrl-C heals, stops and sums up";
         assert_eq!(text, expected, "\n{text}");
     }
 

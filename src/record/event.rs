@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 /// not hold before it.
 pub const NOT_STEADY: &str = "the steady state did not hold";
 
+/// How it begins where the plan's own limits did not allow the fault: that was asked for.
+pub const OVER_LIMIT: &str = "the plan does not allow it: ";
+
 /// One row of `events.csv`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {

@@ -18,7 +18,7 @@ mod snapshot;
 pub(crate) mod tests;
 
 pub use error::RecordError;
-pub use event::{Event, EventKind, NOT_STEADY, NodeEvent, NodeEventKind};
+pub use event::{Event, EventKind, NOT_STEADY, NodeEvent, NodeEventKind, OVER_LIMIT};
 pub use files::{GeneratorUsage, Manifest, NodeRow, Record, SCHEMA, SeriesRow, WORKER};
 pub use heat::{Heat, HeatSecond};
 pub use recorder::Recorder;

@@ -17,7 +17,8 @@ pub use compare::{
 };
 pub use drill::{DrillOptions, Drills, PREFIX as DRILL_PREFIX, drill};
 pub use pairs::{
-    PairOptions, PairStudy, holds_pairs, pairs, runs_of_pairs, stored_gate, stored_pairs,
+    PairOptions, PairStudy, explain_pairs, holds_pairs, pairs, runs_of_pairs, stored_gate,
+    stored_pairs,
 };
 pub use setup::{Setup, StudyError, prepare, prepare_for_service};
 pub use single::{Ran, RunOptions, run_once, stored_runs};

@@ -11,7 +11,7 @@ use crate::base::{Nanos, clock};
 use crate::gate::{
     self, GATE_KIND, GateCase, GateRule, GatedPairs, Measure, Pair, judge_pair_runs, wants_another,
 };
-use crate::plan::{HostFacts, Plan, PlanError, compile};
+use crate::plan::{HostFacts, Plan, PlanError, compile, explain};
 use crate::profile::Profile;
 use crate::run::{End, Runs, StudyNow, Watcher};
 use crate::target::Target;
@@ -53,13 +53,8 @@ pub fn pairs(
     options: &PairOptions,
     watcher: &mut dyn Watcher,
 ) -> Result<PairStudy, StudyError> {
-    refuse_faults(profile)?;
-    // B has A's schedule, so that their requests may cost differently: that is what is asked.
-    let setup = prepare(&[a, b], None)?;
-    let mut planned = plan_pairs(budget(profile, options), options.rule.detect, rule(options))
-        .map_err(|short| StudyError::Refused(format!("--budget: {short}")))?;
-    let profile = stretched(profile, planned.slice_s);
-    let mut case = case(a, b, &profile, options, &setup)?;
+    let Prepared { setup, pairs: mut planned, profile, mut case } =
+        prepared(a, b, profile, options)?;
     let started = clock::now();
     watcher.say(&announcement(&planned, &case));
     let mut history: Vec<(Summary, Summary)> = Vec::new();
@@ -111,6 +106,51 @@ pub fn pairs(
     case.took_s = clock::now().saturating_sub(started).as_secs_f64();
     let gate = judge_pair_runs(&as_pairs(&history), &options.rule);
     Ok(PairStudy { gated: GatedPairs::new(case, gate), end, leftovers })
+}
+
+/// What [`pairs`] would do, in words; nothing is run.
+///
+/// # Errors
+/// As those of [`pairs`] before it runs anything.
+pub fn explain_pairs(
+    a: &Target,
+    b: &Target,
+    profile: &Profile,
+    options: &PairOptions,
+) -> Result<String, StudyError> {
+    let Prepared { setup, pairs, profile, case } = prepared(a, b, profile, options)?;
+    let [plan_a, plan_b] = plans(a, b, &profile, options, 1, &setup)?;
+    Ok(format!(
+        "{}, in an order that is drawn; it looks for changes of {:.0} %\n\nA: {}\nB: {}",
+        announcement(&pairs, &case),
+        options.rule.detect * 100.0,
+        explain(&plan_a),
+        explain(&plan_b)
+    ))
+}
+
+/// Everything that is settled before the first run.
+struct Prepared {
+    setup: Setup,
+    pairs: PairPlan,
+    profile: Profile,
+    case: GateCase,
+}
+
+fn prepared(
+    a: &Target,
+    b: &Target,
+    profile: &Profile,
+    options: &PairOptions,
+) -> Result<Prepared, StudyError> {
+    refuse_faults(profile)?;
+    // B has A's schedule, so that their requests may cost differently: that is what is asked.
+    let setup = prepare(&[a, b], None)?;
+    let pairs = plan_pairs(budget(profile, options), options.rule.detect, rule(options))
+        .map_err(|short| StudyError::Refused(format!("--budget: {short}")))?;
+    let profile = stretched(profile, pairs.slice_s);
+    let case = case(a, b, &profile, options, &setup)?;
+    Ok(Prepared { setup, pairs, profile, case })
 }
 
 /// Judges the pairs that a study left in a folder again, by the rule that is stored with them.

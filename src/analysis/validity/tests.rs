@@ -6,7 +6,7 @@ use crate::analysis::summarise;
 use crate::analysis::testing::{Builder, power_off_story};
 use crate::base::Histogram;
 use crate::plan::Arrivals;
-use crate::record::{Cause, Outcome};
+use crate::record::{Cause, Event, EventKind, NOT_STEADY, Outcome};
 
 fn levels(record: &Record) -> Vec<(About, Level)> {
     summarise(record).validity.doubts.iter().map(|d| (d.about, d.level)).collect()
@@ -47,6 +47,30 @@ fn every_doubt_has_its_case() {
             (About::Manifest, Level::Doubt)
         ]
     );
+}
+
+#[test]
+fn faults_that_were_refused_for_want_of_a_steady_state_make_a_run_invalid() {
+    let mut record = power_off_story().build();
+    record.events.retain(|e| !matches!(e.kind, EventKind::FaultInjected | EventKind::FaultHealed));
+    let skipped = |detail: String| Event {
+        at_ns: 10_000_000_000,
+        kind: EventKind::FaultSkipped,
+        subject: "lose-app".into(),
+        object: String::new(),
+        lateness_ns: None,
+        detail,
+    };
+    record.events.push(skipped("no node leads `database` now".into()));
+    let about = |record: &Record| {
+        let doubts = summarise(record).validity.doubts;
+        doubts.into_iter().find(|d| d.about == About::SteadyState)
+    };
+    assert_eq!(about(&record), None, "that is of the target, not of its state");
+    record.events.push(skipped(format!("{NOT_STEADY}: 80.0 % in time in phase `quiet`")));
+    let doubt = about(&record).unwrap();
+    assert_eq!(doubt.level, Level::Invalid);
+    assert!(doubt.seen.ends_with("so that lose-app was not injected"), "{}", doubt.seen);
 }
 
 #[test]

@@ -18,7 +18,7 @@ pub fn run(args: &CompareArgs) -> Result<u8> {
     if args.gate {
         return gate_pairs(args);
     }
-    args.wanted.refuse_without_gate()?;
+    args.wanted.refuse_without("--gate")?;
     args.published.refuse_without_gate()?;
     let records: Vec<PathBuf> = args
         .targets
@@ -67,15 +67,20 @@ fn gate_pairs(args: &CompareArgs) -> Result<u8> {
     let budget = options::time("--budget", args.budget.as_deref().unwrap_or(BUDGET))?;
     let profile = profile::load(&common.profile)?;
     let (a, b) = (target::load(a)?, target::load(b)?);
-    let mut outputs = args.published.open()?;
-    let folder = options::new_folder(common.out.as_ref(), "gate", &profile.name)?;
-    let options = PairOptions {
+    let mut options = PairOptions {
         seed: common.seed,
         budget,
         rule,
         run: super::run_options(common.threads, common.i_own_these),
-        folder: folder.clone(),
+        folder: PathBuf::new(),
     };
+    if common.dry_run {
+        output::say(&study::explain_pairs(&a, &b, &profile, &options)?)?;
+        return Ok(exit::PASS);
+    }
+    let mut outputs = args.published.open()?;
+    let folder = options::new_folder(common.out.as_ref(), "gate", &profile.name)?;
+    options.folder = folder.clone();
     let study = {
         let mut watcher = super::watcher(common.quiet, false, common.dashboard)?;
         study::pairs(&a, &b, &profile, &options, watcher.as_mut())?

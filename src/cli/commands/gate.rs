@@ -9,12 +9,16 @@ use crate::objective::Threshold;
 use crate::record::Record;
 use crate::{report, study};
 use anyhow::{Context, Result, anyhow, bail};
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 pub fn run(args: &GateArgs) -> Result<u8> {
     let folder = &args.record;
     if !folder.join("manifest.json").exists() {
         return pairs(args);
+    }
+    if args.baseline.is_empty() {
+        args.wanted.refuse_without("--baseline")?;
     }
     let rule = args.wanted.rule(1)?;
     let (mut record, _) = open(folder)?;
@@ -81,6 +85,13 @@ fn judged(folder: &Path, record: &Record) -> Result<Summary> {
     Ok(summary)
 }
 
+/// Each once, and not the record itself: `--baseline reports/*` has it too.
+fn others<'a>(record: &Path, baselines: &'a [PathBuf]) -> Vec<&'a Path> {
+    let known = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    let mut seen = BTreeSet::from([known(record)]);
+    baselines.iter().map(PathBuf::as_path).filter(|path| seen.insert(known(path))).collect()
+}
+
 fn against(
     args: &GateArgs,
     record: &Record,
@@ -91,7 +102,7 @@ fn against(
         return Ok(None);
     }
     let mut old = Vec::new();
-    for folder in &args.baseline {
+    for folder in others(&args.record, &args.baseline) {
         let (record, name) = open(folder)?;
         old.push((name, judged(folder, &record)?, record.manifest.plan));
     }

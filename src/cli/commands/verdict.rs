@@ -56,9 +56,12 @@ impl Wanted {
         Ok(rule)
     }
 
-    pub fn refuse_without_gate(&self) -> Result<()> {
+    /// What they are about is not asked for.
+    pub fn refuse_without(&self, flag: &str) -> Result<()> {
         if self.detect.is_some() || !self.margin.is_empty() {
-            bail!("--detect and --margin are for a verdict: add --gate");
+            bail!(
+                "--detect and --margin say which change against something else matters: add {flag}"
+            );
         }
         Ok(())
     }

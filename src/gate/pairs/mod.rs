@@ -234,7 +234,7 @@ fn data(kept: &[Pair<'_>], rule: &GateRule) -> (Vec<Values>, Vec<NotJudged>) {
         }
     }
     if !tail_is_judged && missing.iter().all(|m| !Measure::TAIL.contains(&m.measure)) {
-        let why = too_few_answers(Measure::P90, kept);
+        let why = too_few_answers(Measure::P90, runs(kept));
         missing.push(NotJudged { measure: Measure::P90, why });
     }
     (data, missing)
@@ -255,7 +255,7 @@ fn values(measure: Measure, kept: &[Pair<'_>]) -> Result<Vec<(f64, f64)>, String
         return Err("the generator was the limit of a closed loop, not the target".into());
     }
     if !runs(kept).all(|s| measure.is_carried_by(&s.response_time_ns)) {
-        return Err(too_few_answers(measure, kept));
+        return Err(too_few_answers(measure, runs(kept)));
     }
     let is_usable = |v: &f64| v.is_finite() && (measure.scale() == Scale::Difference || *v > 0.0);
     let of = |s: &Summary| measure.of(s).filter(is_usable);
@@ -270,8 +270,11 @@ fn values(measure: Measure, kept: &[Pair<'_>]) -> Result<Vec<(f64, f64)>, String
     })
 }
 
-fn too_few_answers(measure: Measure, kept: &[Pair<'_>]) -> String {
-    let fewest = runs(kept).map(|s| s.response_time_ns.count).min().unwrap_or(0);
+pub(super) fn too_few_answers<'a>(
+    measure: Measure,
+    runs: impl Iterator<Item = &'a Summary>,
+) -> String {
+    let fewest = runs.map(|s| s.response_time_ns.count).min().unwrap_or(0);
     let needed = measure.quantile().map_or(0.0, |q| (ABOVE_NEEDED / (1.0 - q)).round());
     format!("{fewest} answers in a run, {measure} needs {needed:.0}: a higher rate or longer runs")
 }

@@ -5,6 +5,7 @@ mod metrics;
 mod shown;
 
 use crate::base::Nanos;
+use crate::host::affinity;
 use crate::run::{Progress, StudyNow, Watcher};
 use crate::stack::http::serve;
 use bytes::Bytes;
@@ -39,6 +40,10 @@ impl Web {
         let page = Bytes::from(page);
         let seen = state.clone();
         let thread = std::thread::Builder::new().name("dashboard".into()).spawn(move || {
+            // As the generator: never on the target's cores.
+            if let Ok(cores) = affinity::own() {
+                let _ = affinity::pin_self(&affinity::split(&cores).brunt);
+            }
             runtime.block_on(async move {
                 let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
                 let handler = move |request: http::Request<hyper::body::Incoming>| {
@@ -87,7 +92,7 @@ impl Watcher for Web {
     }
 
     fn say(&mut self, text: &str) {
-        self.change(|state| state.note(None, text));
+        self.change(|state| state.say(text));
     }
 }
 
@@ -97,7 +102,8 @@ fn answer(
     page: &Bytes,
     state: &Mutex<State>,
 ) -> Response<Full<Bytes>> {
-    let state = || state.lock().unwrap_or_else(|e| e.into_inner());
+    // A copy: the conductor does not wait until it is written out.
+    let state = || state.lock().unwrap_or_else(|e| e.into_inner()).clone();
     let (status, kind, body) = match (method, path) {
         (&Method::GET | &Method::HEAD, "/") => {
             (StatusCode::OK, "text/html; charset=utf-8", page.clone())

@@ -12,7 +12,7 @@ const POINTS: usize = 3600;
 /// Events and faults that are kept.
 const NOTES: usize = 200;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct State {
     run: Option<Progress>,
     study: Option<StudyNow>,
@@ -93,8 +93,14 @@ impl State {
     }
 
     pub fn study(&mut self, now: &StudyNow) {
-        self.note(None, &study::begins(now));
+        self.say(&study::begins(now));
         self.study = Some(now.clone());
+    }
+
+    /// Between two runs: the one before has ended.
+    pub fn say(&mut self, text: &str) {
+        self.note(None, text);
+        self.run = None;
     }
 
     pub fn note(&mut self, at: Option<Nanos>, text: &str) {
@@ -103,7 +109,7 @@ impl State {
     }
 
     pub fn progress(&mut self, now: &Progress) {
-        if self.run.as_ref().is_some_and(|before| now.elapsed < before.elapsed) {
+        if self.run.as_ref().is_none_or(|before| now.elapsed < before.elapsed) {
             self.points.clear();
             self.bands.clear();
         }
@@ -133,7 +139,8 @@ impl State {
     }
 
     pub fn json(&self) -> String {
-        let study = self.study.as_ref().zip(self.run.as_ref());
+        let none = Progress::default();
+        let study = self.study.as_ref().map(|study| (study, self.run.as_ref().unwrap_or(&none)));
         let shown = Shown {
             study: study.map(|(study, run)| study::parts(study, run).join(" · ")),
             run: self.run.as_ref().map(RunShown::of),
@@ -217,6 +224,11 @@ mod tests {
         }
         assert_eq!(shown.points.len(), 5);
         assert_eq!(shown.points[0].p99_ms, Some(45.0));
+        shown.say("once more");
+        assert!(
+            shown.run().is_none() && shown.points.len() == 5,
+            "it has ended, and is still seen"
+        );
         shown.progress(&at(100));
         assert_eq!((shown.points.len(), shown.bands.len()), (1, 1));
         (0..9_000).for_each(|s| shown.progress(&state(s)));

@@ -3,7 +3,7 @@
 
 use super::pairs;
 use crate::analysis::stats::PairVerdict;
-use crate::analysis::{Level, Summary};
+use crate::analysis::{Doubt, Level, Recovery, Summary};
 use crate::gate::{self, GatedPairs, HistoryGate, HistoryMeasure, MeasureResult};
 use crate::objective::{Evidence, Met, Objective, Verdict};
 use serde::Serialize;
@@ -51,12 +51,13 @@ impl CheckResult {
 }
 
 /// The measurement itself is the first check: without it the others mean nothing.
-fn validity(invalid: &[String], otherwise: &str) -> Check {
-    Check {
-        name: "measurement".into(),
-        result: if invalid.is_empty() { CheckResult::Passed } else { CheckResult::Invalid },
-        seen: if invalid.is_empty() { otherwise.into() } else { invalid.join("; ") },
-    }
+fn validity(invalid: &[String], open: &[String], otherwise: &str) -> Check {
+    let (result, seen) = match (invalid, open) {
+        ([], []) => (CheckResult::Passed, otherwise.into()),
+        ([], open) => (CheckResult::Open, open.join("; ")),
+        (invalid, _) => (CheckResult::Invalid, invalid.join("; ")),
+    };
+    Check { name: "measurement".into(), result, seen }
 }
 
 pub fn checks_of_pairs(gated: &GatedPairs) -> Checks {
@@ -68,7 +69,7 @@ pub fn checks_of_pairs(gated: &GatedPairs) -> Checks {
         result: CheckResult::Open,
         seen: format!("not judged: {}", m.why),
     });
-    let mut checks = vec![validity(&invalid, &believed)];
+    let mut checks = vec![validity(&invalid, &[], &believed)];
     checks.extend(gate.measures.iter().map(of_measure));
     checks.extend(missing);
     Checks {
@@ -86,13 +87,16 @@ fn of_measure(m: &MeasureResult) -> Check {
 }
 
 pub fn checks_of_run(s: &Summary) -> Checks {
-    let invalid: Vec<String> = (s.validity.doubts.iter())
-        .filter(|d| d.level == Level::Invalid)
-        .map(|d| format!("{}; {}", d.seen, d.remedy))
-        .collect();
+    let told = |is: &dyn Fn(&Doubt) -> bool| -> Vec<String> {
+        let doubts = s.validity.doubts.iter().filter(|d| is(d));
+        doubts.map(|d| format!("{}; {}", d.seen, d.remedy)).collect()
+    };
+    let invalid = told(&|d| d.level == Level::Invalid);
+    let open = told(&gate::is_open);
     let believed = format!("{} requests planned, {} ok", s.ledger.planned, s.ledger.ok);
-    let mut checks = vec![validity(&invalid, &believed)];
+    let mut checks = vec![validity(&invalid, &open, &believed)];
     checks.extend(s.objectives.iter().map(of_objective));
+    checks.extend(s.recovery.as_ref().filter(|_| s.must_recover).map(|r| of_recovery(s, r)));
     Checks {
         title: format!("brunt gate {}", s.target),
         class: s.profile.clone(),
@@ -110,6 +114,11 @@ pub fn with_baselines(mut checks: Checks, history: &HistoryGate) -> Checks {
     let new: Vec<String> = new.cloned().collect();
     checks.reasons.extend(new);
     checks.checks.extend(history.measures.iter().map(of_history));
+    checks.checks.extend(history.not_judged.iter().map(|m| Check {
+        name: format!("{} against baselines", m.measure.label()),
+        result: CheckResult::Open,
+        seen: format!("not judged: {}", m.why),
+    }));
     if history.measures.is_empty() {
         checks.checks.push(Check {
             name: "baselines".into(),
@@ -142,6 +151,18 @@ fn of_result(result: PairVerdict) -> CheckResult {
         PairVerdict::Equivalent | PairVerdict::Improvement => CheckResult::Passed,
         PairVerdict::Inconclusive => CheckResult::Open,
     }
+}
+
+fn of_recovery(s: &Summary, recovery: &Recovery) -> Check {
+    let (result, seen) = match (recovery, gate::unrecovered(s)) {
+        (_, Some((Verdict::Fail, why))) => (CheckResult::Failed, why),
+        (_, Some((_, why))) => (CheckResult::Open, why),
+        (Recovery::Held { after_heal_s }, None) => {
+            (CheckResult::Passed, format!("well again {after_heal_s:.0} s after the last heal"))
+        }
+        (_, None) => (CheckResult::Passed, "well again".into()),
+    };
+    Check { name: "recovery".into(), result, seen }
 }
 
 fn of_objective(o: &Objective) -> Check {

@@ -46,6 +46,7 @@ function ownCharts({ D, css, colour, shell, limit, logTicks, draw }) {
   function show() {
     const run = D.run, last = D.points[D.points.length - 1] || {};
     say("study", D.study || "");
+    if (!run && D.notes.length) { say("state", "STARTING"); say("left", ""); }
     if (run) {
       document.title = run.target + " – brunt";
       document.querySelector("h1").textContent = run.profile ? run.target + " under " + run.profile : run.target;

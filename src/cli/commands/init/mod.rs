@@ -8,7 +8,7 @@ use super::output;
 use crate::cli::exit;
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use recorded::Recording;
+use recorded::{Recorded, Recording};
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -94,8 +94,16 @@ fn notes(recording: &Recording, variables: &BTreeSet<String>) -> Vec<String> {
     if !variables.is_empty() {
         let names: Vec<&str> = variables.iter().map(String::as_str).collect();
         notes.push(format!(
-            "credentials are in no file; the profile takes them from the environment: {}",
+            "credentials in headers are in no file; the profile takes them from the environment: {}",
             names.join(", ")
+        ));
+    }
+    let has_text = |r: &Recorded| r.body.is_some() || r.url.path.contains('?');
+    let with_text = recording.requests.iter().filter(|r| has_text(r)).count();
+    if with_text > 0 {
+        notes.push(format!(
+            "look through the bodies and queries of {with_text} requests: they are in the profile as \
+             they were recorded, passwords and tokens too"
         ));
     }
     notes

@@ -110,7 +110,7 @@ fn push_request(part: &mut Part, request: &Recorded, name: &str) {
     }
     let _ = writeln!(out, "[request.headers]");
     for (name, value) in kept {
-        let value = match is_secret_header(name) {
+        let value = match is_secret(name) {
             false => literal(value),
             true => {
                 let variable = name.to_ascii_uppercase().replace('-', "_");
@@ -121,6 +121,13 @@ fn push_request(part: &mut Part, request: &Recorded, name: &str) {
         };
         let _ = writeln!(out, "{} = {}", quoted(name), one_line(&value));
     }
+}
+
+/// Rather one too many: a reference can be replaced by its value.
+fn is_secret(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    let is_like_one = ["auth", "token", "key", "secret", "session", "cookie"];
+    is_secret_header(name) || is_like_one.iter().any(|part| lower.contains(part))
 }
 
 fn is_kept(name: &str) -> bool {
@@ -239,7 +246,7 @@ mod tests {
     fn credentials_come_from_the_environment_and_what_a_connection_makes_is_left_out() {
         let headers = [
             ("Cookie", "session=1"),
-            ("X-Api-Key", "abc"),
+            ("apikey", "abc"),
             ("Host", "x"),
             ("sec-fetch-mode", "cors"),
             ("Accept", "text/html"),
@@ -247,7 +254,7 @@ mod tests {
         let headers = headers.map(|(k, v)| (k.to_string(), v.to_string())).into();
         let Part { text, variables } =
             part(vec![Recorded { headers, ..recorded("GET", "http://x/") }]);
-        assert_eq!(variables.into_iter().collect::<Vec<_>>(), ["COOKIE", "X_API_KEY"]);
+        assert_eq!(variables.into_iter().collect::<Vec<_>>(), ["APIKEY", "COOKIE"]);
         assert!(text.contains("\"Cookie\" = \"${env:COOKIE}\""), "{text}");
         assert!(!text.contains("session=1") && !text.contains("abc"), "{text}");
         assert!(!text.contains("Host") && !text.contains("sec-fetch"), "{text}");
