@@ -252,6 +252,9 @@ fn a_run_that_goes_on_is_seen_in_a_browser() {
     assert!(seen["bands"].as_u64() > Some(0) && seen["notes"].as_u64() > Some(0), "{seen:#}");
     assert!(seen["done"].as_f64() > Some(10.0) && seen["done"].as_f64() < Some(90.0), "{seen:#}");
     assert_eq!(tables(&browser), json!([]));
+    if let Some(folder) = std::env::var_os("BRUNT_SCREENSHOTS") {
+        picture(&browser, &Path::new(&folder).join("dashboard.png"));
+    }
     assert!(browser.log("browser").is_empty());
     let asked = requests(&browser.log("performance"));
     let is_own = |url: &String| url.starts_with(&address) || url.starts_with("data:");
@@ -341,17 +344,19 @@ fn pictures(browser: &Browser, page: &Path) {
             let size = json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": is_phone });
             browser.tell("Emulation.setDeviceMetricsOverride", size);
             open_file(browser, page);
-            let whole = json!({ "captureBeyondViewport": true, "format": "png" });
-            let picture = browser.tell("Page.captureScreenshot", whole);
-            use base64::Engine;
-            let bytes = base64::engine::general_purpose::STANDARD
-                .decode(picture["data"].as_str().unwrap())
-                .unwrap();
-            std::fs::write(folder.join(format!("{name}-{width}-{scheme}.png")), bytes).unwrap();
+            picture(browser, &folder.join(format!("{name}-{width}-{scheme}.png")));
         }
     }
     browser.tell("Emulation.clearDeviceMetricsOverride", json!({}));
     browser.tell("Emulation.setEmulatedMedia", json!({ "features": [] }));
+}
+
+fn picture(browser: &Browser, to: &Path) {
+    let whole = json!({ "captureBeyondViewport": true, "format": "png" });
+    let picture = browser.tell("Page.captureScreenshot", whole);
+    let coded = picture["data"].as_str().unwrap();
+    use base64::Engine;
+    std::fs::write(to, base64::engine::general_purpose::STANDARD.decode(coded).unwrap()).unwrap();
 }
 
 #[test]

@@ -161,7 +161,7 @@ impl Point {
             answered_per_s: now.completed_per_s,
             in_time: now.in_time_share,
             p50_ms: ms(now.last_second.p50),
-            p99_ms: ms(now.last_second.high().map(|(_, v)| v)),
+            p99_ms: ms(now.last_second.p99),
             max_ms: ms(now.last_second.max),
         }
     }

@@ -30,7 +30,7 @@ function ownCharts({ D, css, colour, shell, limit, logTicks, draw }) {
   function latency() {
     return [[
       line("p99_ms", "p99", "%{y:.3~s} ms"),
-      { ...line("max_ms", "slowest", "%{y:.3~s} ms", { width: 1 }), opacity: 0.4 },
+      { ...line("max_ms", "slowest", "%{y:.3~s} ms", { width: 1 }), opacity: 0.6 },
       line("p50_ms", "p50", "%{y:.3~s} ms", { width: 1.5, dash: "dot" }),
     ], timeline({ type: "log", ...logTicks })];
   }
@@ -73,7 +73,7 @@ function ownCharts({ D, css, colour, shell, limit, logTicks, draw }) {
       by("verdict").dataset.verdict = lost ? "fail" : run.faults.length || run.thresholds.some(text => text.includes(" MISSED")) ? "inconclusive" : "pass";
     }
     say("p50", ms(last.p50_ms));
-    say("p99", ms(last.p99_ms));
+    say("slowest", ms(last.max_ms));
     const notes = D.notes.map(n => {
       const item = document.createElement("li");
       if (n.at_s !== null) item.append(made("span", n.at_s.toFixed(1) + " s", "at"), " ");

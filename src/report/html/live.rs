@@ -18,7 +18,7 @@ const CHARTS: [(&str, &str, &str); 3] = [
     (
         "latency",
         "Response times",
-        "The 99th percentile of each second, the slowest above it, the median dotted; logarithmic. From the intended start: waiting counts.",
+        "The 99th percentile of each second where there are enough answers for one, the slowest above it, the median dotted; logarithmic. From the intended start: waiting counts.",
     ),
 ];
 
@@ -27,7 +27,7 @@ const TILES: [(&str, &str); 6] = [
     ("answered", "answered"),
     ("share", "in time"),
     ("p50", "p50 of the last second"),
-    ("p99", "p99 of the last second"),
+    ("slowest", "slowest of the last second"),
     ("in-flight", "in flight"),
     ("not-ok", "not ok so far"),
 ];
