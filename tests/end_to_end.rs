@@ -363,6 +363,22 @@ fn bad_input_is_refused_with_what_to_do() {
 }
 
 #[test]
+fn a_dry_run_says_what_would_be_done_and_does_nothing() {
+    let scene = Scene::new();
+    for (arguments, says) in [
+        (["compare", "vertical", "vertical", "--gate"].as_slice(), "pairs of A = vertical"),
+        (&["compare", "garage", "vertical"], "garage"),
+        (&["drill", "horizontal"], "kill-leader"),
+        (&["run", "garage", "-p", "smoke"], "garage"),
+    ] {
+        let output = scene.run(&[arguments, &["--dry-run"]].concat());
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && text.contains(says), "{text}{}", stderr(&output));
+        assert!(!scene.path("reports").exists(), "{arguments:?} has left something");
+    }
+}
+
+#[test]
 fn a_url_is_loaded_without_any_file() {
     let scene = Scene::new();
     let mut cache = scene

@@ -167,6 +167,9 @@ pub struct DrillArgs {
     /// Runs of one drill, each with the next seed: median, p95 and highest of each figure
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub trials: u32,
+    /// Say in words what would be done; nothing is fired
+    #[arg(long)]
+    pub dry_run: bool,
     /// All chance comes from it
     #[arg(long, default_value_t = 1)]
     pub seed: u64,

@@ -76,19 +76,11 @@ pub fn drill(
     options: &DrillOptions,
     watcher: &mut dyn Watcher,
 ) -> Result<Drills, StudyError> {
-    let setup = prepare(&[target], profiles.first())?;
-    let mut drills = profiles
-        .iter()
-        .map(|profile| plan(target, profile, options, &setup))
-        .collect::<Result<Vec<_>, _>>()?;
-    let control_plan = control(target, profiles, &drills, options.seed, &setup)?;
+    let Prepared { setup, control: control_plan, mut drills } =
+        prepared(target, profiles, options)?;
+    let loads = loads(control_plan.as_ref(), &drills);
     let mut control = None;
     let counts: Vec<usize> = drills.iter().map(|d| d.plans.as_ref().map_or(0, Vec::len)).collect();
-    let loads: Vec<Nanos> = control_plan
-        .iter()
-        .chain(drills.iter().flat_map(|d| d.plans.iter().flatten()))
-        .map(|plan| plan.load.end())
-        .collect();
     let mut outlook = Outlook::default();
     let mut so_far = Vec::new();
     let mut history = Vec::new();
@@ -143,6 +135,67 @@ pub fn drill(
     let card = card(control.as_ref(), &drills);
     let runs = drills.into_iter().flat_map(|d| d.runs).collect();
     Ok(Drills { control, runs, card })
+}
+
+/// What [`drill`] would do, in words; nothing is run.
+///
+/// # Errors
+/// As those of [`drill`] before it runs anything.
+pub fn explain_drills(
+    target: &Target,
+    profiles: &[Profile],
+    options: &DrillOptions,
+) -> Result<String, StudyError> {
+    let Prepared { control, drills, .. } = prepared(target, profiles, options)?;
+    let loads = loads(control.as_ref(), &drills);
+    let minutes = Outlook::default().of(loads.iter().copied()).as_secs_f64() / 60.0;
+    let mut text = format!(
+        "{} runs of {}, about {minutes:.0} min: one without any fault, then\n",
+        loads.len(),
+        target.name
+    );
+    for Drill { name, about, plans, .. } in &drills {
+        let line = match plans {
+            Ok(plans) => {
+                let times =
+                    if plans.len() == 1 { String::new() } else { format!("{} × ", plans.len()) };
+                let lasts = plans.first().map_or(0.0, |plan| plan.load.end().as_secs_f64());
+                format!("{about} ({times}{lasts:.0} s)")
+            }
+            Err(why) => format!("does not fit: {why}"),
+        };
+        text += &format!("  {name:<16} {line}\n");
+    }
+    text +=
+        &format!("each of them in words: brunt run {} -p {PREFIX}NAME --dry-run\n", target.name);
+    Ok(text)
+}
+
+/// Everything that is settled before the first run.
+struct Prepared {
+    setup: Setup,
+    control: Option<Plan>,
+    drills: Vec<Drill>,
+}
+
+fn prepared(
+    target: &Target,
+    profiles: &[Profile],
+    options: &DrillOptions,
+) -> Result<Prepared, StudyError> {
+    let setup = prepare(&[target], profiles.first())?;
+    let drills = profiles
+        .iter()
+        .map(|profile| plan(target, profile, options, &setup))
+        .collect::<Result<Vec<_>, _>>()?;
+    let control = control(target, profiles, &drills, options.seed, &setup)?;
+    Ok(Prepared { setup, control, drills })
+}
+
+/// How long the load of each run lasts, in their order.
+fn loads(control: Option<&Plan>, drills: &[Drill]) -> Vec<Nanos> {
+    let plans = drills.iter().flat_map(|d| d.plans.iter().flatten());
+    control.into_iter().chain(plans).map(|plan| plan.load.end()).collect()
 }
 
 /// The next run, from how many trials each drill has and what became of the runs so far.

@@ -15,7 +15,7 @@ pub use capacity::{Capacities, CapacityOptions, Outline, capacity, outline};
 pub use compare::{
     CompareOptions, Compared, LADDER, compare, compare_stored, folder_name, plan_all,
 };
-pub use drill::{DrillOptions, Drills, PREFIX as DRILL_PREFIX, drill};
+pub use drill::{DrillOptions, Drills, PREFIX as DRILL_PREFIX, drill, explain_drills};
 pub use pairs::{
     PairOptions, PairStudy, explain_pairs, holds_pairs, pairs, runs_of_pairs, stored_gate,
     stored_pairs,

@@ -2,25 +2,31 @@
 
 use super::output;
 use crate::cli::args::DrillArgs;
-use crate::cli::options;
+use crate::cli::{exit, options};
 use crate::profile::Profile;
 use crate::study::{self, DRILL_PREFIX, DrillOptions};
 use crate::{gate, profile, report, target};
 use anyhow::{Result, bail};
+use std::path::PathBuf;
 
 pub fn run(args: &DrillArgs) -> Result<u8> {
     options::check_threads(args.threads)?;
     let profiles = profiles(&args.only)?;
     check_trials(args, profiles.len())?;
     let target = target::load(&args.target)?;
-    let subject = study::folder_name(&target.name);
-    let folder = options::new_folder(args.out.as_ref(), &subject, "drill")?;
-    let options = DrillOptions {
+    let mut options = DrillOptions {
         seed: args.seed,
         trials: args.trials,
         run: super::run_options(args.threads, args.i_own_these),
-        folder: folder.clone(),
+        folder: PathBuf::new(),
     };
+    if args.dry_run {
+        output::say(&study::explain_drills(&target, &profiles, &options)?)?;
+        return Ok(exit::PASS);
+    }
+    let subject = study::folder_name(&target.name);
+    let folder = options::new_folder(args.out.as_ref(), &subject, "drill")?;
+    options.folder = folder.clone();
     let drills = {
         let mut watcher = super::watcher(args.quiet, false, args.dashboard)?;
         study::drill(&target, &profiles, &options, watcher.as_mut())?
