@@ -99,12 +99,12 @@ fn notes(recording: &Recording, variables: &BTreeSet<String>) -> Vec<String> {
         ));
     }
     let has_text = |r: &Recorded| r.body.is_some() || r.url.path.contains('?');
-    let with_text = recording.requests.iter().filter(|r| has_text(r)).count();
-    if with_text > 0 {
-        notes.push(format!(
-            "look through the bodies and queries of {with_text} requests: they are in the profile as \
-             they were recorded, passwords and tokens too"
-        ));
+    if recording.requests.iter().any(has_text) {
+        notes.push(
+            "bodies and queries are in the profile as they were recorded, passwords and tokens too: \
+             look through them"
+                .into(),
+        );
     }
     notes
 }
