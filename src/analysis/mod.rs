@@ -23,7 +23,7 @@ mod validity;
 
 pub use broken::broken_by_second;
 pub use comeback::{Comeback, ComebackOutcome, LoadSecond, comeback};
-pub use comparison::{Comparison, Run, compare};
+pub use comparison::{Comparison, Run, asked_differently, compare};
 pub use data::{
     Bucket, Linearizability, Linearizable, Loss, Sessions, Staleness, Violation, check_data,
 };

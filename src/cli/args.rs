@@ -213,7 +213,7 @@ pub struct UpArgs {
 
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// Folder of a record, or of a comparison
+    /// Folder of a record, or of a comparison, a gate, a search or drills
     pub record: PathBuf,
     /// Print the summary as JSON on stdout
     #[arg(long)]

@@ -3,10 +3,10 @@
 //! anything, and what the machine did in between is inside their spread or not known at all.
 
 use super::pairs::{GateRule, Measure, NotJudged, decides, metric, too_few_answers, unbelievable};
-use crate::analysis::Summary;
 use crate::analysis::stats::describe::{deviation, mean};
 use crate::analysis::stats::distributions::{beta, t_quantile};
 use crate::analysis::stats::{Metric, PairVerdict, Scale};
+use crate::analysis::{Summary, asked_differently};
 use crate::objective::Verdict;
 use crate::plan::Plan;
 use serde::Serialize;
@@ -109,13 +109,19 @@ fn same_load(run: Stored<'_>, baseline: Stored<'_>) -> Result<(), NotComparable>
     let rates =
         (old.load.phases.iter().map(|p| p.rate_to)).zip(new.load.phases.iter().map(|p| p.rate_to));
     let is_same = |(old, new): (f64, f64)| (old - new).abs() <= SAME_RATE * old.max(new);
-    if old.load.phases.len() != new.load.phases.len() || !rates.into_iter().all(is_same) {
-        return refuse("its phases have other rates".into());
+    let ends = |plan: &Plan| plan.load.phases.iter().map(|p| p.end).collect::<Vec<_>>();
+    if ends(old) != ends(new) || !rates.into_iter().all(is_same) {
+        return refuse("its phases have other rates or lengths".into());
     }
-    if old.load.arrivals != new.load.arrivals {
-        return refuse("its arrivals are of another kind".into());
+    if let Some(what) = asked_differently(old, new) {
+        return refuse(format!("it had other {what}"));
     }
-    Ok(())
+    // When they come may be drawn from the seed.
+    let faults = |plan: &Plan| plan.faults.iter().map(|f| f.kind.clone()).collect::<Vec<_>>();
+    match faults(old) == faults(new) {
+        true => Ok(()),
+        false => refuse("it had other faults".into()),
+    }
 }
 
 /// Baselines of a machine that is not this run's.
@@ -353,5 +359,8 @@ mod tests {
         assert!(error.to_string().contains("its profile is other"), "{error}");
         let error = judged(2.0, &OLD, |plan| plan.load.phases[1].rate_to *= 2.0).unwrap_err();
         assert!(error.to_string().contains("other rates"), "{error}");
+        let error = judged(2.0, &OLD, |plan| plan.load.requests[0].weight *= 2.0).unwrap_err();
+        assert!(error.to_string().contains("it had other requests"), "{error}");
+        assert!(judged(1.8, &OLD, |plan| plan.seed += 1).is_ok());
     }
 }

@@ -254,15 +254,12 @@ fn machines(runs: &[Run<'_>], targets: &[String]) -> Vec<String> {
 fn different_load(runs: &[Run<'_>]) -> Option<String> {
     let first = &runs[0].record.manifest.plan;
     runs.iter().map(|r| &r.record.manifest.plan).find_map(|plan| {
+        let asked = asked_differently(plan, first);
         let what = match () {
             () if plan.profile != first.profile => "profiles",
             () if plan.seed != first.seed => "seeds",
-            () if plan.load.in_time != first.load.in_time => "limits for in time",
             () if plan.load.phases != first.load.phases => "phases or rates",
-            () if plan.load.arrivals != first.load.arrivals => "arrivals",
-            () if !are_requests_same(plan, first) => "requests",
-            () if !are_regions_same(plan, first) => "regions",
-            () if plan.load.timeout != first.load.timeout => "time-outs",
+            () if asked.is_some() => asked?,
             () if plan.faults != first.faults => "faults",
             () if plan.cost_per_request != first.cost_per_request => "costs per request",
             () if plan.host.period != first.host.period => "quota periods",
@@ -270,6 +267,19 @@ fn different_load(runs: &[Run<'_>]) -> Option<String> {
             () => return None,
         };
         Some(format!("the runs had different {what}; compare runs of one command"))
+    })
+}
+
+/// What visitors ask, how they come and what is held against it; not how many they are.
+pub fn asked_differently(a: &Plan, b: &Plan) -> Option<&'static str> {
+    Some(match () {
+        () if a.load.in_time != b.load.in_time => "limits for in time",
+        () if a.load.arrivals != b.load.arrivals => "arrivals",
+        () if !are_requests_same(a, b) => "requests",
+        () if !are_regions_same(a, b) => "regions",
+        () if a.load.timeout != b.load.timeout => "time-outs",
+        () if a.load.retry != b.load.retry => "repeats",
+        () => return None,
     })
 }
 
