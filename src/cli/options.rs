@@ -49,7 +49,7 @@ fn check_abort(thresholds: &[String], plan: &Plan) -> Result<()> {
 }
 
 pub fn check_threshold(text: &str, plan: &Plan) -> Result<()> {
-    let threshold: Threshold = text.parse().map_err(|e| anyhow!("--threshold: {e}"))?;
+    let threshold = Threshold::typed(text).map_err(|e| anyhow!("--threshold: {e}"))?;
     if threshold.metric == Metric::RecoveryTime && plan.faults.is_empty() {
         bail!("--threshold {text}: no fault is injected in this run, so nothing recovers");
     }

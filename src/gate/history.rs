@@ -190,9 +190,11 @@ fn chance_of_errors(run: &Summary, baselines: &[&Summary], alpha: f64) -> f64 {
     let share = of_new / (of_new + of_old);
     // P(X ≥ k) of X ~ Bin(old + k, share), as an incomplete beta function.
     let is_chance = |k: f64| beta(k, old + 1.0, share) > alpha;
-    let mut most = 0.0;
-    while most < of_new && is_chance(most + 1.0) {
-        most += 1.0;
+    // It falls as k grows.
+    let (mut most, mut too_many) = (0.0, of_new + 1.0);
+    while too_many - most > 1.0 {
+        let middle = ((most + too_many) / 2.0).floor();
+        if is_chance(middle) { most = middle } else { too_many = middle }
     }
     (most / of_new - old / of_old).max(0.0)
 }

@@ -169,6 +169,38 @@ impl Threshold {
     }
 }
 
+impl Threshold {
+    /// One that is typed. A stored one is read whatever it says.
+    ///
+    /// # Errors
+    /// When it cannot be read, or no run could miss it or meet it: `errors: rate<5`, which was meant as
+    /// 5 %, `in_time: rate>99`.
+    pub fn typed(text: &str) -> Result<Threshold, ThresholdError> {
+        let threshold: Threshold = text.parse()?;
+        let limit = threshold.limit;
+        let is_share = matches!(threshold.metric, Metric::Errors | Metric::InTime);
+        if !is_share || (0.0..=1.0).contains(&limit) {
+            return Ok(threshold);
+        }
+        let percent = if (1.0..=100.0).contains(&limit) { limit } else { 5.0 };
+        let share = (percent * 1e4).round() / 1e6;
+        Err(wrong(
+            text,
+            format!(
+                "its rate is a share from 0 to 1, which {limit} is not; {percent} % is {share}"
+            ),
+        ))
+    }
+}
+
+fn wrong(text: &str, problem: String) -> ThresholdError {
+    ThresholdError {
+        expression: text.trim().into(),
+        problem,
+        example: "response_time{phase:peak}: p(95)<1s, errors: rate<0.01 or lost_writes: count==0",
+    }
+}
+
 #[derive(Debug, PartialEq, thiserror::Error)]
 #[error("threshold `{expression}`: {problem}; write it like {example}")]
 pub struct ThresholdError {
@@ -181,11 +213,7 @@ impl FromStr for Threshold {
     type Err = ThresholdError;
 
     fn from_str(text: &str) -> Result<Self, ThresholdError> {
-        parse(text.trim()).map_err(|problem| ThresholdError {
-            expression: text.trim().into(),
-            problem,
-            example: "response_time{phase:peak}: p(95)<1s, errors: rate<0.01 or lost_writes: count==0",
-        })
+        parse(text.trim()).map_err(|problem| wrong(text, problem))
     }
 }
 
@@ -202,23 +230,7 @@ fn parse(text: &str) -> Result<Threshold, String> {
         false => (limit.parse().ok().filter(|v: &f64| v.is_finite()))
             .ok_or_else(|| format!("`{limit}` is not a number"))?,
     };
-    if matches!(metric, Metric::Errors | Metric::InTime) {
-        check_share(subject, limit)?;
-    }
     Ok(Threshold { expression: text.into(), metric, scope, aggregation, comparator, limit })
-}
-
-/// No run misses `errors: rate<5`, which was meant as 5 %, and none meets `in_time: rate>99`.
-fn check_share(subject: &str, limit: f64) -> Result<(), String> {
-    if (0.0..=1.0).contains(&limit) {
-        return Ok(());
-    }
-    let percent = if (1.0..=100.0).contains(&limit) { limit } else { 5.0 };
-    let share = (percent * 1e4).round() / 1e6;
-    Err(format!(
-        "the rate of `{}` is a share from 0 to 1, which {limit} is not; {percent} % is {share}",
-        subject.trim()
-    ))
 }
 
 /// The colon after the braces parts subject and condition; one inside them belongs to a label.
@@ -310,7 +322,7 @@ mod tests {
             "lost_writes: count==0",
             "start_lag: p(99)<1ms",
         ] {
-            assert_eq!(text.parse::<Threshold>().unwrap().expression, text);
+            assert_eq!(Threshold::typed(text).unwrap().expression, text);
         }
         let t: Threshold = "response_time{phase:server lost}: p(99.9) <= 1.5s".parse().unwrap();
         assert_eq!(t.scope, Scope::Phase("server lost".into()));
@@ -349,11 +361,11 @@ mod tests {
             ("errors{request:feed: rate<1", "braces"),
             ("errors: rate<many", "not a number"),
             ("errors: rate<5", "a share from 0 to 1, which 5 is not; 5 % is 0.05"),
-            ("errors{request:feed}: rate<=1.5", "the rate of `errors{request:feed}`"),
+            ("errors{request:feed}: rate<=1.5", "its rate is a share"),
             ("in_time: rate>99.9", "99.9 % is 0.999"),
             ("in_time: rate>-1", "5 % is 0.05"),
         ] {
-            let error = text.parse::<Threshold>().unwrap_err().to_string();
+            let error = Threshold::typed(text).unwrap_err().to_string();
             assert!(error.contains(problem) && error.contains("write it like"), "{text}: {error}");
         }
     }

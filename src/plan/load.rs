@@ -137,7 +137,6 @@ impl LoadPlan {
 /// What stands in a record where a credential was.
 const REDACTED: &str = "redacted";
 
-/// Whether a header of this name carries a credential.
 /// Whether a header of this name holds a credential.
 pub fn is_secret_header(name: &str) -> bool {
     let name = name.to_ascii_lowercase();

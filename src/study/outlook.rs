@@ -26,6 +26,10 @@ impl Outlook {
     }
 
     fn took(&mut self, load: Nanos, in_all: Nanos) {
+        // Less than its load is one that was ended early.
+        if in_all < load {
+            return;
+        }
         let beyond = in_all.saturating_sub(load);
         self.beyond = Some(self.beyond.map_or(beyond, |least| least.min(beyond)));
     }
@@ -48,6 +52,7 @@ mod tests {
         assert_eq!(outlook.of([seconds(10), seconds(20)]), seconds(36));
         outlook.took(seconds(10), seconds(12));
         outlook.took(seconds(10), seconds(25));
+        outlook.took(seconds(10), seconds(4));
         assert_eq!(outlook.of([seconds(10), seconds(20)]), seconds(34));
         assert_eq!(outlook.of([]), Nanos::ZERO);
     }

@@ -25,8 +25,10 @@ pub(super) fn no_answers(s: &Summary) -> Option<Doubt> {
 /// not, the run knew it when a fault was due, and injected none.
 pub(super) fn steady_state(record: &Record, s: &Summary) -> Option<Doubt> {
     let is_refused =
-        |e: &&Event| e.kind == EventKind::FaultSkipped && e.detail.starts_with(NOT_STEADY);
-    if let Some(refused) = record.events.iter().find(is_refused) {
+        |e: &Event| e.kind == EventKind::FaultSkipped && e.detail.starts_with(NOT_STEADY);
+    let is_first = |e: &&Event| e.kind == EventKind::FaultInjected || is_refused(e);
+    // After one that was injected it is no wonder.
+    if let Some(refused) = record.events.iter().find(is_first).filter(|e| is_refused(e)) {
         return Some(doubt(
             About::SteadyState,
             Level::Invalid,

@@ -71,6 +71,9 @@ fn faults_that_were_refused_for_want_of_a_steady_state_make_a_run_invalid() {
     let doubt = about(&record).unwrap();
     assert_eq!(doubt.level, Level::Invalid);
     assert!(doubt.seen.ends_with("so that lose-app was not injected"), "{}", doubt.seen);
+    let mut second = power_off_story().build();
+    second.events.push(skipped(format!("{NOT_STEADY}: 80.0 % in time in phase `quiet`")));
+    assert_eq!(about(&second), None, "the first one was injected, and broke it");
 }
 
 #[test]

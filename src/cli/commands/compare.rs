@@ -78,13 +78,12 @@ fn gate_pairs(args: &CompareArgs) -> Result<u8> {
         output::say(&study::explain_pairs(&a, &b, &profile, &options)?)?;
         return Ok(exit::PASS);
     }
+    let mut watcher = super::watcher(common.quiet, false, common.dashboard)?;
     let mut outputs = args.published.open()?;
     let folder = options::new_folder(common.out.as_ref(), "gate", &profile.name)?;
     options.folder = folder.clone();
-    let study = {
-        let mut watcher = super::watcher(common.quiet, false, common.dashboard)?;
-        study::pairs(&a, &b, &profile, &options, watcher.as_mut())?
-    };
+    let study = study::pairs(&a, &b, &profile, &options, watcher.as_mut())?;
+    drop(watcher);
     let page = output::write_gate(&folder, &study.gated)?;
     let code = super::verdict::publish_pairs(&study.gated, Some(&page), &mut outputs, common.json)?;
     Ok(super::code_of(&study.end).unwrap_or(code))
@@ -113,13 +112,13 @@ fn run_all(args: &CompareArgs) -> Result<(Compared, Option<PathBuf>)> {
     let common = &args.common;
     let profile = profile::load(&common.profile)?;
     let targets = targets(args)?;
+    let mut watcher = super::watcher(common.quiet, false, common.dashboard)?;
     let folder = options::new_folder(common.out.as_ref(), "compare", &profile.name)?;
     let options = CompareOptions {
         seed: common.seed,
         run: super::run_options(common.threads, common.i_own_these),
         folder: folder.clone(),
     };
-    let mut watcher = super::watcher(common.quiet, false, common.dashboard)?;
     let compared = study::compare(&targets, &profile, &options, watcher.as_mut())?;
     Ok((compared, Some(folder)))
 }

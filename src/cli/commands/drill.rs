@@ -24,13 +24,12 @@ pub fn run(args: &DrillArgs) -> Result<u8> {
         output::say(&study::explain_drills(&target, &profiles, &options)?)?;
         return Ok(exit::PASS);
     }
+    let mut watcher = super::watcher(args.quiet, false, args.dashboard)?;
     let subject = study::folder_name(&target.name);
     let folder = options::new_folder(args.out.as_ref(), &subject, "drill")?;
     options.folder = folder.clone();
-    let drills = {
-        let mut watcher = super::watcher(args.quiet, false, args.dashboard)?;
-        study::drill(&target, &profiles, &options, watcher.as_mut())?
-    };
+    let drills = study::drill(&target, &profiles, &options, watcher.as_mut())?;
+    drop(watcher);
     let page = output::write_drills(&folder, &drills)?;
     match args.json {
         true => output::say(&report::drill_json(&drills.card))?,

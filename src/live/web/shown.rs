@@ -7,8 +7,8 @@ use crate::run::{NodeNow, Progress, StudyNow};
 use serde::Serialize;
 use std::collections::VecDeque;
 
-/// Seconds of a run that the charts show; the oldest give way.
-const POINTS: usize = 3600;
+/// Points of the charts at most; of a long run every second one of those behind is let go.
+const POINTS: usize = 720;
 /// Events and faults that are kept.
 const NOTES: usize = 200;
 
@@ -116,7 +116,15 @@ impl State {
         let at_s = now.elapsed.as_secs_f64();
         let is_new = self.points.back().is_none_or(|last| last.at_s.floor() < at_s.floor());
         if is_new {
-            push(&mut self.points, Point::of(now), POINTS);
+            self.points.push_back(Point::of(now));
+            if self.points.len() > POINTS {
+                let (all, mut at) = (self.points.len(), 0);
+                self.points.retain(|_| {
+                    at += 1;
+                    // The last one stays.
+                    (all - at) % 2 == 0
+                });
+            }
         }
         self.keep_bands(now, at_s);
         self.run = Some(now.clone());
@@ -232,7 +240,9 @@ mod tests {
         shown.progress(&at(100));
         assert_eq!((shown.points.len(), shown.bands.len()), (1, 1));
         (0..9_000).for_each(|s| shown.progress(&state(s)));
-        assert_eq!(shown.points.len(), POINTS);
+        assert!((POINTS / 2..=POINTS).contains(&shown.points.len()), "{}", shown.points.len());
+        assert_eq!(shown.points.back().unwrap().at_s, 8_999.0);
+        assert!(shown.points[0].at_s < 200.0, "the beginning is still seen");
     }
 
     #[test]

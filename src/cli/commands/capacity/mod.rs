@@ -127,14 +127,13 @@ fn search(args: &CapacityArgs, profile: &Profile) -> Result<(CapacityReport, Cap
     let common = &args.common;
     let run = super::run_options(common.threads, common.i_own_these);
     let (targets, mut options) = asked(args, profile, run)?;
+    let mut watcher = super::watcher(common.quiet, false, common.dashboard)?;
     let folder = new_folder(common, &study::folder_name(&targets[0].name))?;
     options.folder.clone_from(&folder);
-    let mut found = {
-        let mut watcher = super::watcher(common.quiet, false, common.dashboard)?;
-        let found = study::capacity(&targets, profile, &options, watcher.as_mut());
-        // What was refused before its first trial leaves no folder; one with a record stays.
-        found.inspect_err(|_| drop(std::fs::remove_dir(&folder)))?
-    };
+    let found = study::capacity(&targets, profile, &options, watcher.as_mut());
+    drop(watcher);
+    // What was refused before its first trial leaves no folder; one with a record stays.
+    let mut found = found.inspect_err(|_| drop(std::fs::remove_dir(&folder)))?;
     let expressions = options.objectives.iter().map(|o| o.expression.clone()).collect();
     let answers = std::mem::take(&mut found.answers);
     let answer = CapacityReport::new(&profile.name, common.seed, expressions, answers);

@@ -23,7 +23,7 @@ pub fn objectives(args: &CapacityArgs) -> Result<Vec<ShareObjective>> {
     let default = [DEFAULT_OBJECTIVE.to_string()];
     let texts: &[String] = if args.objective.is_empty() { &default } else { &args.objective };
     let all = texts.iter().map(|text| {
-        let threshold: Threshold = text.parse().map_err(|e| anyhow!("--objective: {e}"))?;
+        let threshold = Threshold::typed(text).map_err(|e| anyhow!("--objective: {e}"))?;
         let objective = ShareObjective::try_from(&threshold)
             .map_err(|problem| anyhow!("--objective {text}: {problem}"))?;
         Ok(objective)

@@ -9,7 +9,6 @@ use crate::cli::exit;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use recorded::{Recorded, Recording};
-use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -54,7 +53,9 @@ pub fn run(args: &InitArgs) -> Result<u8> {
 fn written(args: &InitArgs) -> Result<Written> {
     let words = args.subject.as_slice();
     let recording = match words {
-        [path] if path.ends_with(".har") => Some(recorded::har(Path::new(path))?),
+        [path] if path.ends_with(".har") && !path.contains("://") => {
+            Some(recorded::har(Path::new(path))?)
+        }
         [curl, _, ..] if curl == "curl" => Some(recorded::curl(words)?),
         _ => None,
     };
@@ -88,14 +89,14 @@ fn written(args: &InitArgs) -> Result<Written> {
 }
 
 /// What a recording has that is not in the files.
-fn notes(recording: &Recording, variables: &BTreeSet<String>) -> Vec<String> {
+fn notes(recording: &Recording, variables: &[String]) -> Vec<String> {
     let mut notes: Vec<String> =
         recording.left_out.iter().map(|what| format!("left out:   {what}")).collect();
     if !variables.is_empty() {
-        let names: Vec<&str> = variables.iter().map(String::as_str).collect();
         notes.push(format!(
-            "credentials in headers are in no file; the profile takes them from the environment: {}",
-            names.join(", ")
+            "headers that look like credentials are in no file; the profile takes them from the \
+             environment: {}",
+            variables.join(", ")
         ));
     }
     let has_text = |r: &Recorded| r.body.is_some() || r.url.path.contains('?');

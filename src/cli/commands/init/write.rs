@@ -1,10 +1,9 @@
 //! The two texts. Lines that begin with `#- ` are keys that a reader may want: without those two
 //! characters and the space they are read (and a test reads them).
 
-use super::recorded::{Part, Recording, literal_path};
+use super::recorded::{Recording, literal_path};
 use crate::target::LoadUrl;
 use anyhow::{Result, anyhow, bail};
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -29,10 +28,11 @@ url = {url}
 }
 
 /// The target of a recording, its profile, and the variables of the environment that it asks for.
-pub fn for_recording(recording: &Recording) -> Result<(String, String, BTreeSet<String>)> {
+pub fn for_recording(recording: &Recording) -> Result<(String, String, Vec<String>)> {
     let (target, _) = for_url(&recording.origin())?;
-    let Part { text, variables } = recording.part();
-    Ok((target, profile(&text, ""), variables))
+    let part = recording.part();
+    let variables = part.variables().map(String::from).collect();
+    Ok((target, profile(&part.text, ""), variables))
 }
 
 pub fn for_command(command: &[String], listen: Option<SocketAddr>) -> Result<(String, String)> {

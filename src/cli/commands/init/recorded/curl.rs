@@ -16,9 +16,12 @@ struct Line {
     request: Option<String>,
     #[arg(short = 'H', long)]
     header: Vec<String>,
-    #[arg(short = 'd', long, visible_aliases = ["data-ascii", "data-raw", "data-binary"])]
+    #[arg(short = 'd', long, visible_aliases = ["data-ascii", "data-binary"], allow_hyphen_values = true)]
     data: Vec<String>,
-    #[arg(long)]
+    /// What browsers copy: an `@` means nothing in it.
+    #[arg(long, allow_hyphen_values = true)]
+    data_raw: Vec<String>,
+    #[arg(long, allow_hyphen_values = true)]
     json: Vec<String>,
     #[arg(short = 'G', long)]
     get: bool,
@@ -80,7 +83,8 @@ pub fn curl(words: &[String]) -> Result<Recording> {
     let url = line.named_url.as_ref().or(line.url.as_ref());
     let url = url.ok_or_else(|| anyhow!("curl: there is no URL in it"))?;
     let mut url = parsed(&with_scheme(url))?;
-    let mut headers = line.header.iter().map(|h| header(h)).collect::<Result<Vec<_>>>()?;
+    let headers = line.header.iter().map(|h| header(h)).collect::<Result<Vec<_>>>()?;
+    let mut headers: Vec<(String, String)> = headers.into_iter().flatten().collect();
     let mut add = |name: &str, value: Option<String>| {
         let is_given = headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name));
         if let Some(value) = value.filter(|_| !is_given) {
@@ -132,11 +136,16 @@ fn with_scheme(url: &str) -> String {
     if url.contains("://") { url.to_string() } else { format!("http://{url}") }
 }
 
-fn header(text: &str) -> Result<(String, String)> {
+/// As curl reads it: `Name;` is one without a value, `Name:` takes one away that curl would send.
+fn header(text: &str) -> Result<Option<(String, String)>> {
+    if let Some(name) = text.trim().strip_suffix(';').filter(|name| !name.contains(':')) {
+        return Ok(Some((name.trim().into(), String::new())));
+    }
     let (name, value) = text
         .split_once(':')
         .ok_or_else(|| anyhow!("curl: -H '{text}' has no colon; write it -H 'Name: value'"))?;
-    Ok((name.trim().into(), value.trim().into()))
+    let (name, value) = (name.trim(), value.trim());
+    Ok((!value.is_empty()).then(|| (name.into(), value.into())))
 }
 
 /// Several pieces are one form; JSON is put together as it is.
@@ -147,7 +156,8 @@ fn body(line: &Line) -> Result<Option<String>> {
              profile's request"
         );
     }
-    Ok(match (line.data.as_slice(), line.json.as_slice()) {
+    let data: Vec<&str> = line.data.iter().chain(&line.data_raw).map(String::as_str).collect();
+    Ok(match (data.as_slice(), line.json.as_slice()) {
         ([], []) => None,
         (data, []) => Some(data.join("&")),
         ([], json) => Some(json.concat()),
@@ -210,6 +220,11 @@ mod tests {
         let query = one(&["http://x/?z=0", "-G", "-d", "a=1"]);
         assert_eq!((query.method.as_str(), query.url.path.as_str()), ("GET", "/?z=0&a=1"));
         assert_eq!(one(&["-I", "http://x/"]).method, "HEAD");
+        for text in ["------WebKitFormBoundary\r\nx", "@alice hello"] {
+            assert_eq!(one(&["http://x/", "--data-raw", text]).body.as_deref(), Some(text));
+        }
+        let headers = one(&["http://x/", "-H", "Accept:", "-H", "X-Empty;"]).headers;
+        assert_eq!(headers, [("X-Empty".to_string(), String::new())]);
         assert_eq!(one(&["-X", "put", "http://x/", "-d", "1"]).method, "PUT");
     }
 

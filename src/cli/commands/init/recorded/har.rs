@@ -42,9 +42,43 @@ struct Header {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct PostData {
     #[serde(default)]
+    mime_type: String,
+    #[serde(default)]
     text: Option<String>,
+    #[serde(default)]
+    encoding: String,
+    #[serde(default)]
+    params: Vec<Param>,
+}
+
+#[derive(Deserialize)]
+struct Param {
+    name: String,
+    #[serde(default)]
+    value: String,
+}
+
+impl PostData {
+    /// `None` where the recording does not hold it as text.
+    fn body(self) -> Option<String> {
+        let text = self.text.unwrap_or_default();
+        if self.encoding == "base64" {
+            use base64::Engine;
+            let bytes = base64::engine::general_purpose::STANDARD.decode(text).ok()?;
+            return String::from_utf8(bytes).ok();
+        }
+        if !text.is_empty() || self.params.is_empty() {
+            return Some(text);
+        }
+        // A form's parameters are recorded as they were sent, or without their files.
+        let pairs = self.params.iter().map(|p| format!("{}={}", p.name, p.value));
+        self.mime_type
+            .starts_with("application/x-www-form-urlencoded")
+            .then(|| pairs.collect::<Vec<_>>().join("&"))
+    }
 }
 
 /// # Errors
@@ -62,13 +96,19 @@ fn read(text: &str) -> Result<Recording> {
     let mut first: Option<String> = None;
     let mut requests: Vec<Recorded> = Vec::new();
     let mut elsewhere: BTreeMap<String, u32> = BTreeMap::new();
-    let mut other = 0_u32;
+    let (mut other, mut bodiless) = (0_u32, 0_u32);
     let mut is_http2 = false;
-    for Entry { request } in archive.log.entries {
-        let Some((recorded, version)) = recorded(request) else {
+    for Entry { mut request } in archive.log.entries {
+        let body = request.post_data.take().map_or(Some(String::new()), PostData::body);
+        let Some((mut recorded, version)) = recorded(request) else {
             other += 1;
             continue;
         };
+        let Some(body) = body else {
+            bodiless += 1;
+            continue;
+        };
+        recorded.body = Some(body).filter(|text| !text.is_empty());
         let here = origin(&recorded.url);
         if *first.get_or_insert_with(|| here.clone()) != here {
             *elsewhere.entry(recorded.url.authority.clone()).or_default() += 1;
@@ -97,7 +137,7 @@ fn read(text: &str) -> Result<Recording> {
             (true, false) => vec!["protocol = \"http2\""],
             (false, _) => vec![],
         },
-        left_out: left_out(&elsewhere, other),
+        left_out: left_out(&elsewhere, other, bodiless),
     })
 }
 
@@ -107,13 +147,13 @@ fn recorded(request: Request) -> Option<(Recorded, String)> {
         method: checked_method(&request.method).ok()?,
         url: parsed(&request.url).ok()?,
         headers: request.headers.into_iter().map(|h| (h.name, h.value)).collect(),
-        body: request.post_data.and_then(|data| data.text).filter(|text| !text.is_empty()),
+        body: None,
         times: 1,
     };
     Some((recorded, request.http_version))
 }
 
-fn left_out(elsewhere: &BTreeMap<String, u32>, other: u32) -> Vec<String> {
+fn left_out(elsewhere: &BTreeMap<String, u32>, other: u32, bodiless: u32) -> Vec<String> {
     let mut sentences = Vec::new();
     if !elsewhere.is_empty() {
         let names: Vec<String> = elsewhere.iter().map(|(name, n)| format!("{name} {n}")).collect();
@@ -122,6 +162,11 @@ fn left_out(elsewhere: &BTreeMap<String, u32>, other: u32) -> Vec<String> {
     if other > 0 {
         sentences.push(format!(
             "what is no repeatable request over http or https: {other} of its entries"
+        ));
+    }
+    if bodiless > 0 {
+        sentences.push(format!(
+            "what has a body that is not recorded as text: {bodiless} of its entries"
         ));
     }
     sentences
@@ -143,6 +188,12 @@ mod tests {
         serde_json::json!({ "request": request, "response": { "status": 200 } })
     }
 
+    fn with_data(data: &serde_json::Value) -> serde_json::Value {
+        let mut entry = entry("POST", "https://shop.test/form", None);
+        entry["request"]["postData"] = data.clone();
+        entry
+    }
+
     fn archive(entries: &[serde_json::Value]) -> String {
         serde_json::json!({ "log": { "version": "1.2", "entries": entries } }).to_string()
     }
@@ -156,6 +207,15 @@ mod tests {
             entry("GET", "https://shop.test/feed?p=1", None),
             entry("POST", "https://shop.test/like", Some("{\"id\":1}")),
             entry("GET", "wss://shop.test/live", None),
+            with_data(&serde_json::json!({
+                "mimeType": "application/x-www-form-urlencoded", "params": [{ "name": "a", "value": "1" }],
+            })),
+            with_data(
+                &serde_json::json!({ "mimeType": "x", "encoding": "base64", "text": "aGk=" }),
+            ),
+            with_data(&serde_json::json!({
+                "mimeType": "multipart/form-data", "params": [{ "name": "file" }],
+            })),
         ]);
         let recording = read(&format!("\u{feff}{text}")).unwrap();
         let seen: Vec<(&str, &str, u32)> = recording
@@ -163,7 +223,10 @@ mod tests {
             .iter()
             .map(|r| (r.method.as_str(), r.url.path.as_str(), r.times))
             .collect();
-        assert_eq!(seen, [("GET", "/", 1), ("GET", "/feed?p=1", 2), ("POST", "/like", 1)]);
+        assert_eq!(seen[..3], [("GET", "/", 1), ("GET", "/feed?p=1", 2), ("POST", "/like", 1)]);
+        let bodies: Vec<_> = recording.requests[3..].iter().map(|r| r.body.as_deref()).collect();
+        assert_eq!(bodies, [Some("a=1"), Some("hi")]);
+        assert!(recording.left_out[2].ends_with("text: 1 of its entries"));
         assert_eq!(recording.requests[2].body.as_deref(), Some("{\"id\":1}"));
         assert!(recording.transport[0].contains("negotiated"), "{:?}", recording.transport);
         assert_eq!(recording.left_out[0], "requests to other addresses: cdn.test 1");

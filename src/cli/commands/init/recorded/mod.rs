@@ -11,12 +11,14 @@ use super::write::{one_line, quoted};
 use crate::plan::is_secret_header;
 use crate::target::LoadUrl;
 use anyhow::{Result, anyhow, bail};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// Made by the connection, by a cache or by how a browser came there, and not by what is asked.
-const NOT_KEPT: [&str; 17] = [
+const NOT_KEPT: [&str; 18] = [
     "host",
+    // The page before, with all that stood in its query.
+    "referer",
     "connection",
     "proxy-connection",
     "keep-alive",
@@ -61,10 +63,31 @@ pub struct Recording {
 }
 
 /// A part of a profile, and what it takes from the environment.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Default, PartialEq)]
 pub struct Part {
     pub text: String,
-    pub variables: BTreeSet<String>,
+    /// By their names; what was recorded is only to tell them apart.
+    recorded: BTreeMap<String, String>,
+}
+
+impl Part {
+    pub fn variables(&self) -> impl Iterator<Item = &str> {
+        self.recorded.keys().map(String::as_str)
+    }
+
+    /// One that can be set: `X_API_KEY`; another one for another value.
+    fn variable(&mut self, header: &str, value: String) -> String {
+        let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
+        let mut name: String = header.chars().map(plain).collect();
+        if name.starts_with(|c: char| c.is_ascii_digit()) {
+            name.insert(0, '_');
+        }
+        let numbered = |n: u32| if n == 1 { name.clone() } else { format!("{name}_{n}") };
+        let is_free = |name: &String| self.recorded.get(name).is_none_or(|seen| *seen == value);
+        let name = (1..).map(numbered).find(is_free).expect("numbers do not end");
+        self.recorded.insert(name.clone(), value);
+        name
+    }
 }
 
 impl Recording {
@@ -74,7 +97,7 @@ impl Recording {
     }
 
     pub fn part(&self) -> Part {
-        let mut part = Part { text: String::new(), variables: BTreeSet::new() };
+        let mut part = Part::default();
         let mut names = BTreeMap::new();
         for request in &self.requests {
             push_request(&mut part, request, &unique(name(request), &mut names));
@@ -103,31 +126,47 @@ fn push_request(part: &mut Part, request: &Recorded, name: &str) {
     if let Some(body) = &request.body {
         let _ = writeln!(out, "body = {}", one_line(&literal(body)));
     }
-    let kept: Vec<&(String, String)> =
-        request.headers.iter().filter(|(name, _)| is_kept(name)).collect();
+    let kept = merged(&request.headers);
     if kept.is_empty() {
         return;
     }
     let _ = writeln!(out, "[request.headers]");
     for (name, value) in kept {
-        let value = match is_secret(name) {
-            false => literal(value),
-            true => {
-                let variable = name.to_ascii_uppercase().replace('-', "_");
-                let reference = format!("${{env:{variable}}}");
-                part.variables.insert(variable);
-                reference
-            }
+        let value = match is_secret(&name, &value) {
+            false => literal(&value),
+            true => format!("${{env:{}}}", part.variable(&name, value)),
         };
-        let _ = writeln!(out, "{} = {}", quoted(name), one_line(&value));
+        let _ = writeln!(part.text, "{} = {}", quoted(&name), one_line(&value));
     }
 }
 
+/// Those that are kept, each name once: a table has no key twice, and HTTP joins such values too.
+fn merged(headers: &[(String, String)]) -> Vec<(String, String)> {
+    let mut all: Vec<(String, String)> = Vec::new();
+    for (name, value) in headers.iter().filter(|(name, _)| is_kept(name)) {
+        match all.iter_mut().find(|(seen, _)| seen.eq_ignore_ascii_case(name)) {
+            Some((_, seen)) if name.eq_ignore_ascii_case("cookie") => {
+                seen.push_str(&format!("; {value}"))
+            }
+            Some((_, seen)) => seen.push_str(&format!(", {value}")),
+            None => all.push((name.clone(), value.clone())),
+        }
+    }
+    all
+}
+
 /// Rather one too many: a reference can be replaced by its value.
-fn is_secret(name: &str) -> bool {
+fn is_secret(name: &str, value: &str) -> bool {
     let lower = name.to_ascii_lowercase();
-    let is_like_one = ["auth", "token", "key", "secret", "session", "cookie"];
-    is_secret_header(name) || is_like_one.iter().any(|part| lower.contains(part))
+    let names = [
+        "auth", "token", "key", "secret", "session", "cookie", "jwt", "csrf", "xsrf", "passw",
+        "sid", "sign",
+    ];
+    // A scheme of Authorization, or a JSON Web Token.
+    let values = ["Bearer ", "Basic ", "Digest ", "eyJ"];
+    is_secret_header(name)
+        || names.iter().any(|part| lower.contains(part))
+        || values.iter().any(|part| value.starts_with(part))
 }
 
 fn is_kept(name: &str) -> bool {
@@ -252,13 +291,28 @@ mod tests {
             ("Accept", "text/html"),
         ];
         let headers = headers.map(|(k, v)| (k.to_string(), v.to_string())).into();
-        let Part { text, variables } =
-            part(vec![Recorded { headers, ..recorded("GET", "http://x/") }]);
-        assert_eq!(variables.into_iter().collect::<Vec<_>>(), ["APIKEY", "COOKIE"]);
+        let part = part(vec![Recorded { headers, ..recorded("GET", "http://x/") }]);
+        assert_eq!(part.variables().collect::<Vec<_>>(), ["APIKEY", "COOKIE"]);
+        let text = part.text;
         assert!(text.contains("\"Cookie\" = \"${env:COOKIE}\""), "{text}");
         assert!(!text.contains("session=1") && !text.contains("abc"), "{text}");
         assert!(!text.contains("Host") && !text.contains("sec-fetch"), "{text}");
         assert!(text.contains("\"Accept\" = \"text/html\""), "{text}");
+    }
+
+    #[test]
+    fn a_name_is_there_once_and_each_secret_has_a_variable_that_can_be_set() {
+        let of = |headers: &[(&str, &str)]| Recorded {
+            headers: headers.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(),
+            ..recorded("GET", "http://x/")
+        };
+        let first = of(&[("cookie", "a=1"), ("Cookie", "b=2"), ("X", "1"), ("x", "2")]);
+        let second = of(&[("cookie", "c=3"), ("X.Id", "Bearer e"), ("Referer", "http://x/?t=1")]);
+        let part = part(vec![first, second]);
+        assert_eq!(part.variables().collect::<Vec<_>>(), ["COOKIE", "COOKIE_2", "X_ID"]);
+        assert!(part.text.contains("\"X\" = \"1, 2\""), "{}", part.text);
+        assert!(!part.text.contains("Referer") && !part.text.contains("b=2"), "{}", part.text);
+        assert!(part.text.parse::<toml::Table>().is_ok(), "{}", part.text);
     }
 
     #[test]
