@@ -144,11 +144,9 @@ fn push_request(part: &mut Part, request: &Recorded, name: &str) {
 fn merged(headers: &[(String, String)]) -> Vec<(String, String)> {
     let mut all: Vec<(String, String)> = Vec::new();
     for (name, value) in headers.iter().filter(|(name, _)| is_kept(name)) {
+        let between = if name.eq_ignore_ascii_case("cookie") { "; " } else { ", " };
         match all.iter_mut().find(|(seen, _)| seen.eq_ignore_ascii_case(name)) {
-            Some((_, seen)) if name.eq_ignore_ascii_case("cookie") => {
-                seen.push_str(&format!("; {value}"))
-            }
-            Some((_, seen)) => seen.push_str(&format!(", {value}")),
+            Some((_, seen)) => seen.push_str(&format!("{between}{value}")),
             None => all.push((name.clone(), value.clone())),
         }
     }
