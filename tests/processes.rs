@@ -137,7 +137,8 @@ fn a_killed_worker_ends_the_load_with_its_name_and_no_orphan() {
 /// Started with so few open files that 200 connections take worker processes.
 fn brunt(arguments: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command.args(arguments).env("TMPDIR", env!("CARGO_TARGET_TMPDIR"));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let few = rustix::process::Rlimit { current: Some(340), maximum: Some(340) };
     let limit = move || Ok(rustix::process::setrlimit(rustix::process::Resource::Nofile, few)?);
     // SAFETY: between fork and exec this makes one system call.
