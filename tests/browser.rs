@@ -251,7 +251,7 @@ fn a_run_that_goes_on_is_seen_in_a_browser() {
     assert_eq!(seen["nodes"], json!(["database-1", "app-1"]), "{seen:#}");
     let phases = seen["phases"].as_str().unwrap();
     let is_in = |phase: &&str| phases.contains(&format!("→ [{phase}]"));
-    assert!(["server lost", "leader lost", "brown-out"].iter().any(|p| is_in(p)), "{phases}");
+    assert!(["server lost", "leader lost", "brown-out"].iter().any(is_in), "{phases}");
     assert!(seen["standing"].as_str().unwrap().starts_with("in force: "), "{seen:#}");
     assert!(seen["bands"].as_u64() > Some(0) && seen["notes"].as_u64() > Some(0), "{seen:#}");
     assert!(seen["done"].as_f64() > Some(10.0), "{seen:#}");
