@@ -104,9 +104,7 @@ pub(super) fn left(s: &Progress) -> String {
 }
 
 fn bar(s: &Progress, columns: usize) -> String {
-    let (done, all) = s.requests.unwrap_or((s.elapsed.0, s.total.0));
-    let share = done as f64 / all.max(1) as f64;
-    let full = ((share.clamp(0.0, 1.0) * columns as f64).round() as usize).min(columns);
+    let full = (s.done() * columns as f64).round() as usize;
     format!("{}{}", "━".repeat(full), "╌".repeat(columns - full))
 }
 

@@ -45,6 +45,12 @@ impl Progress {
     pub fn phase(&self) -> &str {
         self.phases.get(self.phase_index).map_or("drain", String::as_str)
     }
+
+    /// How far it is, as a share: by its requests where those end it, else by the clock.
+    pub fn done(&self) -> f64 {
+        let (done, all) = self.requests.unwrap_or((self.elapsed.0, self.total.0));
+        (done as f64 / all.max(1) as f64).min(1.0)
+    }
 }
 
 /// Upper edges of all rows of a heat map but the last.

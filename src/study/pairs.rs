@@ -63,10 +63,11 @@ pub fn pairs(
     let mut outlook = Outlook::default();
     while wants_another(planned.pairs, history.len(), believed(&history)) {
         let number = history.len() + 1;
+        let both = plans(a, b, &profile, options, number, &setup)?;
         let mut sides: [Option<Summary>; 2] = [None, None];
         let so_far = judge_pair_runs(&as_pairs(&history), &options.rule).changes_so_far();
         for (nth, side) in order(options.seed, number).into_iter().enumerate() {
-            let plan = &plans(a, b, &profile, options, number, &setup)?[side];
+            let plan = &both[side];
             let run = 2 * history.len() + nth + 1;
             // One that may not be believed is made again.
             let all = 2 * (planned.pairs + history.len() - believed(&history));

@@ -177,7 +177,6 @@ impl Point {
 
 impl<'a> RunShown<'a> {
     fn of(now: &'a Progress) -> RunShown<'a> {
-        let (done, all) = now.requests.unwrap_or((now.elapsed.0, now.total.0));
         RunShown {
             target: &now.target,
             profile: &now.profile,
@@ -185,7 +184,7 @@ impl<'a> RunShown<'a> {
             phases: &now.phases,
             phase_index: now.phase_index,
             elapsed_s: now.elapsed.as_secs_f64(),
-            done: (done as f64 / all.max(1) as f64).min(1.0),
+            done: now.done(),
             left: left(now),
             asked_per_s: now.offered_per_s,
             answered_per_s: now.completed_per_s,

@@ -148,11 +148,15 @@ rate = \"50/s\"
 /// A group's name from a program's.
 fn role(program: &str) -> String {
     let name = Path::new(program).file_name().unwrap_or_default().to_string_lossy();
-    let kept =
-        name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' });
-    let parts = kept.collect::<String>();
-    let parts: Vec<&str> = parts.split('-').filter(|part| !part.is_empty()).collect();
-    if parts.is_empty() { "server".into() } else { parts.join("-") }
+    let name = slug(&name);
+    if name.is_empty() { "server".into() } else { name }
+}
+
+/// Small letters and digits, with a dash in place of whatever stands between them.
+pub fn slug(text: &str) -> String {
+    let kept = text.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' });
+    let parts = kept.collect::<String>().to_ascii_lowercase();
+    parts.split('-').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-")
 }
 
 pub fn quoted(text: &str) -> String {

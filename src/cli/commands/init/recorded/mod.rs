@@ -7,7 +7,7 @@ mod har;
 pub use curl::curl;
 pub use har::har;
 
-use super::write::{one_line, quoted};
+use super::write::{one_line, quoted, slug};
 use crate::plan::is_secret_header;
 use crate::target::LoadUrl;
 use anyhow::{Result, anyhow, bail};
@@ -210,12 +210,6 @@ fn name(request: &Recorded) -> String {
     // The end of a path tells more of it than its beginning.
     let skip = name.chars().count().saturating_sub(NAME_MAX);
     name.chars().skip(skip).collect::<String>().trim_matches('-').to_string()
-}
-
-fn slug(path: &str) -> String {
-    let kept = path.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' });
-    let parts = kept.collect::<String>().to_ascii_lowercase();
-    parts.split('-').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-")
 }
 
 fn unique(name: String, seen: &mut BTreeMap<String, u32>) -> String {
